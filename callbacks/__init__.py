@@ -1,0 +1,5 @@
+"""What you watch: callbacks that record, name and show how a network trains."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

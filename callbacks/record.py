@@ -2,6 +2,7 @@
 
 import csv
 import warnings
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -177,16 +178,14 @@ class TrainingRecord:
     def add_group(self, group: Rows) -> Rows:
         """Starts a group of rows."""
         self.groups[group.name] = group
-        if self._stream:
-            self._stream.json({"group": group.description()})
+        self._to_stream(lambda stream: stream.json({"group": group.description()}))
         return group
 
     def append(self, group: str, rows: npt.NDArray[np.void]) -> None:
         """Adds rows to a group, thinning it where it outgrows its limit."""
         rows_of = self.groups[group]
-        if self._stream:
-            self._stream.rows(list(self.groups).index(group), rows)
         rows_of.append(rows)
+        self._to_stream(lambda stream: stream.rows(list(self.groups).index(group), rows))
         limit = self._memory_limit / len(self.groups)
         while rows_of.nbytes > limit and len(rows_of.data) > 2:
             rows_of.thin()
@@ -200,8 +199,7 @@ class TrainingRecord:
     def add_epoch(self, logs: dict[str, Any]) -> None:
         """Adds an epoch's logs."""
         self.epochs.append(logs)
-        if self._stream:
-            self._stream.json({"epoch": logs})
+        self._to_stream(lambda stream: stream.json({"epoch": logs}))
 
     def stream_to(self, path: str | PathLike[str]) -> None:
         """From now on, writes all that is added to `path` as well, at once and at full resolution."""
@@ -254,6 +252,19 @@ class TrainingRecord:
         return pd.DataFrame(dict(zip(names, columns, strict=True))).set_index("step")
 
     # ------------------------------------------------------------------ inside
+
+    def _to_stream(self, write: Callable[[RecordWriter], None]) -> None:
+        if self._stream is None:
+            return
+        try:
+            write(self._stream)
+        except OSError as error:
+            self._stream = None
+            warnings.warn(
+                f"The record can't be streamed any longer ({error}). It goes on in memory; what was "
+                "written stays readable.",
+                stacklevel=3,
+            )
 
     def _main(self) -> Rows:
         if not self.groups:

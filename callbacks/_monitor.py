@@ -1,0 +1,304 @@
+"""What the monitors share: when to hook in, when to read the device, what happens to errors."""
+
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from ._network import describe_network
+from ._optimizer_tap import Step, Tap, retrace_would_change
+from ._ring import Ring
+from ._rows import Rows
+from .record import DEFAULT_MEMORY_LIMIT, TrainingRecord
+
+_RING_BYTES = 2**20
+_WATCH_RING_BYTES = 64 * 2**20  # nobody calls us between the steps of a custom loop
+
+
+class StepRow(Protocol):
+    """Computes the numbers of a step on the device, and puts them into a record on the host."""
+
+    width: int
+
+    def __call__(self) -> Any:
+        """The numbers `[width]`, a float32 tensor."""
+
+    def decode(self, values: npt.NDArray[np.float32], rows: npt.NDArray[np.void]) -> None:
+        """Fills rows `[n]` from numbers `[n, width]`."""
+
+
+class Monitor(keras.callbacks.Callback):
+    """Keeps a group of rows of a `TrainingRecord` filled from inside the training step.
+
+    A subclass says what the group is (`_group`), which row a step makes (`_row`) and what goes
+    into the epoch logs (`_epoch_logs`).
+
+    Args:
+        every: Integer. Steps from one recorded step to the next.
+        directory: Path of a folder for the growing record, or None.
+        verbose: Integer. `1` prints a line an epoch.
+        memory_limit: Integer. Bytes of the record in memory.
+    """
+
+    file_name: str
+
+    def __init__(
+        self, every: int, directory: str | Path | None, verbose: int, memory_limit: int
+    ) -> None:
+        super().__init__()
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ValueError(
+                f"`every` must be a whole number of steps, at least 1. Received: every={every!r}"
+            )
+        if memory_limit < 1:
+            raise ValueError(
+                f"`memory_limit` must be at least 1 byte. Received: memory_limit={memory_limit!r}"
+            )
+        self.every = every
+        self.directory = None if directory is None else Path(directory)
+        self.verbose = verbose
+        self.memory_limit = memory_limit
+        self.records: list[TrainingRecord] = []
+        self._watched: Callable[[], Any] = lambda: None  # whose steps are in the last record
+        self._steps_done = 0
+        self._fit = -1
+        self._let_go()
+
+    def _group(self, step: Step) -> Rows:
+        raise NotImplementedError
+
+    def _row(self, step: Step) -> tuple[StepRow, bool]:
+        """The step's row, and whether to compute it only when the weights have changed."""
+        raise NotImplementedError
+
+    def _epoch_logs(self, epoch: TrainingRecord) -> dict[str, float]:
+        """What to add to the epoch logs, from a record of the epoch alone."""
+        raise NotImplementedError
+
+    @property
+    def record(self) -> TrainingRecord:
+        """The record so far, with all steps that have run."""
+        with self._guard():
+            self._read()
+        return self.records[-1] if self.records else TrainingRecord()
+
+    # ------------------------------------------------------------------ in `fit`
+
+    def set_model(self, model: Any) -> None:
+        """Keeps the model; called by Keras before it makes a train function."""
+        super().set_model(model)
+        self._had_train_function = model.train_function is not None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Hooks in."""
+        with self._guard():
+            self.detach()  # what an exception in an earlier `fit` left
+            model = self.model
+            if self._had_train_function and retrace_would_change(model):
+                raise RuntimeError(
+                    "the trainable variables are not those that the optimizer was built with, "
+                    "as happens where `trainable` was switched without `model.compile(...)` after it"
+                )
+            self._attach(model.optimizer, model, model, _RING_BYTES)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Notes the epoch."""
+        self._epoch, self._rows_of_epoch = epoch, []
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Reads the device before its buffer overflows."""
+        if self._ring is None:
+            return
+        self._steps_unread += self._steps_per_call
+        if self._steps_unread + self._steps_per_call > self._ring.capacity * self.every:
+            with self._guard():
+                self._read()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Reads the device and adds to the epoch logs, and to the record what they hold."""
+        with self._guard():
+            self._read()
+            if self._ring is None:
+                return
+            logs = {} if logs is None else logs
+            added = self._epoch_logs(self._record_of_epoch())
+            logs.update(added)
+            numbers = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
+            self.records[-1].add_epoch({"epoch": epoch, "fit": self._fit, **numbers})
+            if self.verbose and added:
+                shown = " - ".join(f"{name}: {value:.3g}" for name, value in added.items())
+                keras.utils.io_utils.print_msg(f"Epoch {epoch + 1}: {shown}")
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Unhooks."""
+        if self._tap is not None and self._ring is None:
+            warnings.warn(
+                f"{type(self).__name__} saw no step: none passed through `model.optimizer`. For another "
+                f"optimizer use `with {type(self).__name__}().watch(optimizer, model):`.",
+                stacklevel=2,
+            )
+        self.detach()
+
+    # ------------------------------------------------------------------ outside `fit`
+
+    @contextmanager
+    def watch(self, optimizer: Any, model: Any) -> Iterator[Self]:
+        """Records a loop of your own, or `train_on_batch`, for as long as the `with` block lasts.
+
+        Enter it before the loop's `tf.function` is first called: what was traced earlier can't be
+        seen. Rows are fetched at the end and when `record` is read; in a very long loop read it now
+        and then.
+
+        Args:
+            optimizer: The Keras optimizer whose `apply` or `apply_gradients` the loop calls.
+            model: The model that it trains.
+
+        Yields:
+            This monitor.
+
+        Raises:
+            ValueError: `optimizer` is not a Keras optimizer.
+        """
+        if not isinstance(optimizer, keras.optimizers.Optimizer):
+            raise ValueError(
+                "`optimizer` must be a Keras optimizer, such as `model.optimizer`. "
+                f"Received: optimizer={optimizer!r}"
+            )
+        self.detach()
+        self.set_model(model)
+        compiled = getattr(model, "optimizer", None) is optimizer
+        self._attach(optimizer, optimizer, model if compiled else None, _WATCH_RING_BYTES)
+        self._epoch = -1
+        try:
+            yield self
+        finally:
+            self.detach()
+
+    def detach(self) -> None:
+        """Leaves the optimizer as it was. Only needed by hand after an exception in `fit`."""
+        if self._tap is not None:
+            with self._guard():
+                self._read()
+        if self._tap is not None:
+            self._tap.detach(self)
+        self._let_go()
+
+    # ------------------------------------------------------------------ called by the tap
+
+    def before_step(self, step: Step) -> Callable[[], None] | None:
+        """Records a step; called while it is being traced."""
+        row, waits = self._row(step)
+        if self._ring is None:
+            with tf.init_scope():  # out of the graph that is being traced
+                self._open(step, row.width)
+        ring, self._decode = self._ring, row.decode
+        assert ring is not None
+        if waits:
+            return lambda: ring.push(row)
+        ring.push(row)
+        return None
+
+    def failed(self, error: Exception) -> None:
+        """Stops watching, with one warning: no error of a monitor ends a training run."""
+        if self._tap is not None:
+            self._tap.detach(self)
+        self._let_go()
+        warnings.warn(
+            f"{type(self).__name__} stopped watching, training goes on "
+            f"({type(error).__name__}: {error}).",
+            stacklevel=2,
+        )
+
+    # ------------------------------------------------------------------ inside
+
+    def _attach(self, optimizer: Any, watched: Any, retraced: Any, ring_bytes: int) -> None:
+        if watched is not self._watched():
+            self._watched, self._fit, self._steps_done = weakref.ref(watched), -1, 0
+        self._fit += 1
+        self._ring_bytes = ring_bytes
+        self._in_fit = watched is retraced
+        if self._in_fit:
+            self._steps_per_call = max(1, int(retraced.steps_per_execution))
+        self._tap = Tap.on(optimizer)
+        self._tap.attach(self, retraced)
+
+    def _let_go(self) -> None:
+        self._tap: Tap | None = None
+        self._ring: Ring | None = None
+        self._in_fit = False
+        self._steps_per_call, self._steps_unread, self._epoch = 1, 0, -1
+        self._rows_of_epoch: list[npt.NDArray[np.void]] = []
+
+    def _open(self, step: Step, width: int) -> None:
+        group = self._group(step)
+        if not self._continued_by(group):
+            self._fit, self._steps_done = 0, 0
+            network = describe_network(self.model, self.params)
+            self.records.append(TrainingRecord(network, memory_limit=self.memory_limit))
+            self.records[-1].add_group(group)
+            if self.directory:
+                self.directory.mkdir(parents=True, exist_ok=True)
+                self.records[-1].stream_to(_free_path(self.directory, self.file_name))
+        at_least = -(-2 * self._steps_per_call // self.every)
+        capacity = max(at_least, 64, self._ring_bytes // (4 * width))
+        self._ring = Ring(width, capacity, self.every, start=self._steps_done)
+
+    def _continued_by(self, group: Rows) -> bool:
+        """Whether a group's rows go on in the last record."""
+        if self._fit == 0 or not self.records:
+            return False
+        earlier = self.records[-1].groups.get(group.name)
+        return earlier is not None and earlier.description() | {"stride": 1} == group.description()
+
+    def _read(self) -> None:
+        """Moves what the device has recorded into the record."""
+        if self._ring is None:
+            return
+        # An exception ends `fit` without telling us: steps beyond the next call are not ours.
+        ours = self._steps_unread + self._steps_per_call if self._in_fit else None
+        steps, values, lost = self._ring.read(ours)
+        self._steps_done, self._steps_unread = self._ring.steps_read, 0
+        if lost:
+            warnings.warn(
+                f"{type(self).__name__} lost {lost} rows: the loop ran for more steps than the device "
+                f"holds ({self._ring.capacity * self.every}). Read `record` more often, or pass a larger "
+                "`every=`.",
+                stacklevel=2,
+            )
+        group = next(iter(self.records[-1].groups.values()))
+        rows = group.empty(len(steps))
+        rows["step"], rows["epoch"], rows["fit"] = steps, self._epoch, self._fit
+        self._decode(values, rows)
+        if self._in_fit:
+            self._rows_of_epoch.append(rows)
+        self.records[-1].append(group.name, rows)
+
+    def _record_of_epoch(self) -> TrainingRecord:
+        group = next(iter(self.records[-1].groups.values()))
+        record = TrainingRecord()
+        record.add_group(Rows.from_description(group.description() | {"stride": 1}))
+        for rows in self._rows_of_epoch:
+            record.append(group.name, rows)
+        return record
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.failed(error)
+
+
+def _free_path(directory: Path, name: str) -> Path:
+    path, number = directory / f"{name}.record", 1
+    while path.exists():
+        number += 1
+        path = directory / f"{name}-{number}.record"
+    return path

@@ -1,0 +1,127 @@
+"""`GradientNorms`: every layer's gradient norm, recorded from inside the training step."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from ._columns import columns_of
+from ._gradient_row import GradientRow
+from ._monitor import Monitor
+from ._optimizer_tap import Step
+from ._rows import Rows
+from ._statistics import STATISTICS
+from .record import DEFAULT_MEMORY_LIMIT, TrainingRecord
+
+
+class GradientNorms(Monitor):
+    """Records the gradient norm of every variable at each step of `fit`, at almost no cost.
+
+    The norm `||dL/dw||` is taken inside the compiled training step, from the gradients that the
+    optimizer is handed anyway: there is no second pass, and nothing is copied to the host until
+    an epoch ends. Training is bit for bit what it is without. The norms are the raw ones:
+    unscaled, before clipping and weight decay.
+
+    ```python
+    monitor = GradientNorms()
+    model.fit(x, y, epochs=10, callbacks=[monitor])
+    monitor.record["gradient_norm"]  # [steps, variables]
+    ```
+
+    One instance may serve many `fit` calls: on the same model they go on in one record, with
+    `record.fit` telling them apart; on another model, or with other trainable variables, a new
+    record starts, and `records` keeps them all.
+
+    Args:
+        every: Integer. Steps from one recorded step to the next; those between cost next to
+            nothing. Defaults to `1`.
+        statistics: Names of what to record of each variable: `"gradient_norm"` (always),
+            `"weight_norm"`, `"update_norm"` (costs a copy of the weights), `"mean_abs_gradient"`,
+            `"max_abs_gradient"`, `"zero_fraction"`. Defaults to `("gradient_norm",)`.
+        log_layers: Boolean. Whether the epoch logs get `gradient_norm/LAYER` of every layer
+            beside `gradient_norm` (of all variables together) and `gradient_ratio` (first over
+            last hidden kernel), each the mean over the epoch's recorded steps, the ratio's
+            geometric. Defaults to `False`.
+        directory: Path of a folder into which the record is written while it grows, as
+            `gradients.record`, or `gradients-2.record` and so on where there is one. Defaults
+            to `None`.
+        verbose: Integer. `1` prints a line an epoch. Defaults to `0`.
+        memory_limit: Integer. Bytes that the record may take in memory before it thins itself
+            by dropping every second row. Defaults to 256 MiB.
+
+    Attributes:
+        record: The `TrainingRecord` so far; may be read at any time.
+        records: All records of this instance, the current one last.
+
+    Raises:
+        ValueError: An argument is out of its range.
+
+    Reference:
+        Nielsen, *Neural Networks and Deep Learning*, chapter 5: the speed at which a layer learns.
+    """
+
+    file_name = "gradients"
+
+    def __init__(
+        self,
+        every: int = 1,
+        statistics: Sequence[str] = ("gradient_norm",),
+        log_layers: bool = False,
+        directory: str | Path | None = None,
+        verbose: int = 0,
+        *,
+        memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    ) -> None:
+        super().__init__(every, directory, verbose, memory_limit)
+        self.statistics = _checked_statistics(statistics)
+        self.log_layers = log_layers
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A fresh monitor with the same settings: KerasTuner copies one for each execution."""
+        return type(self)(
+            self.every,
+            self.statistics,
+            self.log_layers,
+            self.directory,
+            self.verbose,
+            memory_limit=self.memory_limit,
+        )
+
+    def _group(self, step: Step) -> Rows:
+        connected = [gradient is not None for gradient in step.gradients]
+        columns = columns_of(step.variables, connected)
+        return Rows("gradients", columns, self.statistics, self.every)
+
+    def _row(self, step: Step) -> tuple[GradientRow, bool]:
+        return GradientRow(step, self.statistics), "update_norm" in self.statistics
+
+    def _epoch_logs(self, epoch: TrainingRecord) -> dict[str, float]:
+        norms = epoch.by_layer("gradient_norm").astype(np.float64)
+        if not len(norms):  # `every` is longer than the epoch
+            return {}
+        logs = {"gradient_norm": float(np.sqrt(np.nansum(norms**2, axis=1)).mean())}
+        if len(epoch.hidden_kernels()) > 1:
+            with np.errstate(divide="ignore"):
+                log_ratio = np.log(epoch.gradient_ratio().astype(np.float64))
+            logs["gradient_ratio"] = math.exp(float(log_ratio.mean()))
+        if self.log_layers:
+            means = zip(epoch.layers, norms.mean(axis=0).tolist(), strict=True)
+            logs |= {f"gradient_norm/{layer}": mean for layer, mean in means}
+        return logs
+
+
+def watch(optimizer: Any, model: Any, **options: Any) -> Any:
+    """`GradientNorms(**options).watch(optimizer, model)`, for loops without `fit`."""
+    return GradientNorms(**options).watch(optimizer, model)
+
+
+def _checked_statistics(statistics: Sequence[str]) -> tuple[str, ...]:
+    names = (statistics,) if isinstance(statistics, str) else tuple(statistics)
+    for name in names:
+        if name not in STATISTICS:
+            raise ValueError(
+                f"`statistics` must be among {', '.join(map(repr, STATISTICS))}. Received: {name!r}"
+            )
+    return tuple(dict.fromkeys(("gradient_norm", *names)))

@@ -1,0 +1,262 @@
+"""Figures of a record: gradient norms over steps, speed of learning, profile over depth."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from . import _figures as look
+from ._palette import INK, RUN_COLOURS, depth_colours
+from ._series import (
+    Doubles,
+    binned,
+    layer_series,
+    layer_values,
+    layers_with,
+    running_geometric_mean,
+)
+from .record import Part, TrainingRecord
+
+_OF_PART = {"kernel": "Kernel gradient", "bias": "Bias gradient", "all": "Gradient"}
+_MARKERS = "osD^vPX*"
+
+
+def plot_gradient_norms(
+    record: TrainingRecord, *, part: Part = "kernel", points: int = 20_000
+) -> Figure:
+    """Draws every layer's gradient norm over the steps, coloured by depth, above the true loss.
+
+    The axis is logarithmic. Steps whose norm is exactly 0 lie on a line marked 0, NaN and infinite
+    steps are red ticks along the top. A long run is drawn as the median of each bin of steps, with
+    up to 10 layers also the range within the bin.
+
+    Args:
+        record: The record.
+        part: `"kernel"`, `"bias"` or `"all"` of each layer's variables. Defaults to `"kernel"`.
+        points: Integer. Points to draw, over all layers together, in 50 to 400 bins of steps.
+            Defaults to `20_000`.
+
+    Returns:
+        The figure: one line per layer in the first axes, each with the layer's path as `gid`.
+
+    Raises:
+        ValueError: The record is empty, or no layer has such a part.
+
+    Example:
+    ```python
+    plot_gradient_norms(doctor.record).savefig("norms.png")
+    ```
+    """
+    series = layer_series(record, "gradient_norm", part, points)
+    names = look.short_names(series.layers)
+    loss, _, _ = binned(record.loss[:, None].astype(np.float64), len(series.x))
+    figure, axes, below = _axes_above_loss(series.x, loss[:, 0])
+    look.style(axes, f"{_OF_PART[part]} norm of each layer", "L2 norm")
+    few = len(names) <= look.FEW_LAYERS
+    shown = np.stack([series.low, series.high]) if few else series.middle
+    floor = look.log_scale(axes, shown, bool(series.zero_steps.size))
+    lines = _layer_lines(axes, series.layers, series.x, series.middle, floor)
+    if few and len(series.x) < len(record.steps):
+        for at, line in enumerate(lines):
+            ends = (look.on_floor(ends[:, at], floor) for ends in (series.low, series.high))
+            axes.fill_between(series.x, *ends, color=line.get_color(), alpha=0.15, linewidth=0)
+    look.mark_zeros(axes, series.zero_steps, floor)
+    look.mark_non_finite(axes, series.non_finite_steps)
+    look.mark_epochs(axes, record)
+    if below:
+        look.mark_epochs(below, record, label=False)
+    look.depth_key(figure, axes, lines, names)
+    return figure
+
+
+def plot_learning_speed(
+    record: TrainingRecord,
+    *,
+    part: Part = "bias",
+    smooth: int | None = None,
+    points: int = 20_000,
+) -> Figure:
+    """Draws how fast each hidden layer learns: the norm of its bias gradient over the steps.
+
+    Args:
+        record: The record.
+        part: `"bias"`, as in the text, or `"kernel"` for layers without biases. Defaults to
+            `"bias"`.
+        smooth: Integer. Rows in the running geometric mean; 1 draws the norms themselves. Defaults
+            to a fiftieth of the rows.
+        points: Integer. Points to draw, over all layers together, in 50 to 400 bins of steps.
+            Defaults to `20_000`.
+
+    Returns:
+        The figure: one line per hidden layer with the layer's path as `gid`; up to 10 layers also
+        have their unsmoothed norms behind it, faint.
+
+    Raises:
+        ValueError: The record is empty, or no hidden layer has such a part.
+
+    Reference:
+        - Nielsen, Neural Networks and Deep Learning (2015), chapter 5.
+    """
+    if smooth is not None and smooth < 1:
+        raise ValueError(f"`smooth` must be at least 1 row. Received: smooth={smooth}")
+    hidden = _hidden_with(record, part)
+    series = layer_series(record, "gradient_norm", part, points, hidden)
+    names = look.short_names(series.layers)
+    rows = smooth or max(1, len(record.steps) // 50)
+    window = max(1, round(rows * len(series.x) / len(record.steps)))
+    speed = running_geometric_mean(series.middle, window)
+    figure = look.new_figure(4.0)
+    axes = figure.add_subplot()
+    look.style(axes, _speed_title(names, series.middle), f"{_OF_PART[part]} norm")
+    _step_axis(axes)
+    raw = len(names) <= look.FEW_LAYERS and window > 1
+    floor = look.log_scale(axes, series.middle if raw else speed, bool(series.zero_steps.size))
+    lines = _layer_lines(axes, series.layers, series.x, speed, floor)
+    if raw:
+        for at, line in enumerate(lines):
+            behind = look.on_floor(series.middle[:, at], floor)
+            axes.plot(series.x, behind, color=line.get_color(), alpha=0.25, linewidth=0.7, zorder=1)
+    look.mark_zeros(axes, series.zero_steps, floor)
+    look.mark_non_finite(axes, series.non_finite_steps)
+    look.mark_epochs(axes, record)
+    look.depth_key(figure, axes, lines, names)
+    return figure
+
+
+def plot_depth_profiles(runs: Mapping[str, TrainingRecord], *, part: Part = "kernel") -> Figure:
+    """Draws each network's gradient norm at the first step against the depth of the layer.
+
+    The gradient goes from left to right, from the output to the first layer, which all networks
+    share however deep they are: a falling line vanishes, a rising one explodes.
+
+    Args:
+        runs: Records by the name of the network.
+        part: `"kernel"`, `"bias"` or `"all"` of each layer's variables. Defaults to `"kernel"`.
+
+    Returns:
+        The figure: one line per network, with the network's name as `gid`.
+
+    Raises:
+        ValueError: There is no network, or a record is empty.
+    """
+    if not runs:
+        raise ValueError("`runs` must hold at least one record. Received: runs={}")
+    profiles = {name: _first_norms(record, part) for name, record in runs.items()}
+    everything = np.concatenate(list(profiles.values()))
+    figure = look.new_figure(4.4)
+    axes = figure.add_subplot()
+    look.style(axes, f"{_OF_PART[part]} norm at the first step", "L2 norm")
+    axes.set_xlabel("layer, counted from the input   (the gradient flows this way →)")
+    floor = look.log_scale(axes, everything, bool((everything == 0).any()))
+    deepest = max(map(len, profiles.values()))
+    axes.set_xlim(deepest + 0.03 * deepest, 1 - 0.01 * deepest)
+    inner = [tick for tick in MaxNLocator(8, integer=True).tick_values(1, deepest) if tick > 1]
+    axes.set_xticks([1, *(int(tick) for tick in inner if tick <= deepest)])
+    ends = []
+    for at, (name, norms) in enumerate(profiles.items()):
+        colour = RUN_COLOURS[at % len(RUN_COLOURS)]
+        heights = look.on_floor(norms, floor)
+        axes.plot(
+            np.arange(len(norms)) + 1, heights, color=colour, linewidth=1.6, gid=name,
+            linestyle="-" if at < len(RUN_COLOURS) else "--",
+            marker=_MARKERS[at % len(_MARKERS)], markersize=4, markevery=max(1, len(norms) // 20),
+        )  # fmt: skip
+        finite = np.flatnonzero(np.isfinite(heights))
+        ends.append(float(heights[finite[0]]) if finite.size else floor)
+    labels = [
+        look.plain(name) + ("" if np.isfinite(norms).all() else " (non-finite)")
+        for name, norms in profiles.items()
+    ]
+    _label_ends(axes, labels, ends)
+    return figure
+
+
+def _axes_above_loss(x: Doubles, loss: Doubles) -> tuple[Figure, Axes, Axes | None]:
+    """A figure with axes for the layers and, where the loss was recorded, smaller ones for it."""
+    if not np.isfinite(loss).any():
+        figure = look.new_figure(4.0)
+        axes = figure.add_subplot()
+        _step_axis(axes)
+        return figure, axes, None
+    figure = look.new_figure(5.0)
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    look.style(below, y_label="loss")
+    _step_axis(below)
+    below.plot(x, loss, color=INK, linewidth=1.0, gid="loss")
+    positive = loss[loss > 0]
+    if len(positive) == np.isfinite(loss).sum() and positive.max() > 100 * positive.min():
+        look.log_scale(below, positive, zeros=False)
+    return figure, axes, below
+
+
+def _step_axis(axes: Axes) -> None:
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def _layer_lines(
+    axes: Axes, layers: Sequence[str], x: Doubles, values: Doubles, floor: float
+) -> list[Line2D]:
+    """One line per layer, coloured by depth; a single point shows as a dot."""
+    width, marker = look.line_width(len(layers)), "o" if len(x) == 1 else ""
+    return [
+        axes.plot(
+            x, look.on_floor(values[:, at], floor), marker=marker,
+            linestyle="-", color=colour, linewidth=width, gid=layer,
+        )[0]
+        for at, (layer, colour) in enumerate(
+            zip(layers, depth_colours(len(layers)), strict=True)
+        )
+    ]  # fmt: skip
+
+
+def _hidden_with(record: TrainingRecord, part: Part) -> list[str]:
+    having = layers_with(record, part) if record.groups else []
+    hidden = [layer for layer in record.hidden_kernels() if layer in having]
+    if not hidden:
+        raise ValueError(
+            f"No hidden layer has a {part} that a gradient reaches (batch normalization drops "
+            f"biases). Received: part={part!r}. Pass part='kernel', or part='all'."
+        )
+    return hidden
+
+
+def _speed_title(names: Sequence[str], speed: Doubles) -> str:
+    """The first step in words: how many times as fast the last hidden layer learns."""
+    first, last = speed[0, 0], speed[0, -1]
+    if len(names) < 2 or not (np.isfinite(first) and np.isfinite(last) and first > 0 and last > 0):
+        return "Speed of learning of each hidden layer"
+    ratio, faster, slower = last / first, names[-1], names[0]
+    if ratio < 1:
+        ratio, faster, slower = 1 / ratio, slower, faster
+    faster, slower = look.plain(faster, 18), look.plain(slower, 18)
+    return f"At first {faster} learns {ratio:.3g} times as fast as {slower}"
+
+
+def _first_norms(record: TrainingRecord, part: Part) -> Doubles:
+    """Norms by depth at the first finite step: loss scaling skips some at the start."""
+    _, values = layer_values(record, "gradient_norm", part)
+    finite = np.flatnonzero(np.isfinite(values).all(axis=1))
+    return values[finite[0] if finite.size else 0]
+
+
+def _label_ends(axes: Axes, labels: Sequence[str], ends: Sequence[float]) -> None:
+    """Names the lines at their right ends, moved apart, each tied to its line."""
+    low, high = np.log10(axes.get_ylim())
+    wanted = [float((np.log10(end) - low) / (high - low)) for end in ends]
+    for at, (label, end, height) in enumerate(
+        zip(labels, ends, look.spread(wanted, 0.055, 0.01, 0.99), strict=True)
+    ):
+        colour = RUN_COLOURS[at % len(RUN_COLOURS)]
+        axes.annotate(
+            label, (1, end), (1.04, height), "data", axes.transAxes, va="center", fontsize=9,
+            color=colour, annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 3,
+                "relpos": (0, 0.5),
+            },
+        )  # fmt: skip

@@ -20,12 +20,16 @@ def _part(name: str, shape: tuple[int, ...]) -> str:
     return "kernel" if len(shape) >= 2 and name not in _NEITHER else "other"
 
 
-def columns_of(variables: Sequence[Any], connected: Sequence[bool]) -> list[dict[str, Any]]:
+def columns_of(
+    variables: Sequence[Any], connected: Sequence[bool], model_name: str
+) -> list[dict[str, Any]]:
     """One plain dict per variable, as `Rows.columns` describes it.
 
     Args:
         variables: Trainable variables, of Keras or of TensorFlow.
         connected: For each, whether it has a gradient.
+        model_name: The model's, which Keras puts before the paths of a Sequential model's
+            layers, and which their names do without.
 
     Returns:
         The columns. Where two variables share a path, as in a subclassed model with two layers of one
@@ -35,17 +39,17 @@ def columns_of(variables: Sequence[Any], connected: Sequence[bool]) -> list[dict
     taken: set[str] = set()
     for variable, has_gradient in zip(variables, connected, strict=True):
         shape = tuple(int(size) for size in variable.shape)
-        layer, _, name = _path(variable).rpartition("/")
-        layer = base = layer or name
+        owner, _, name = _path(variable).rpartition("/")
+        owner = base = owner or name
         number = 1
-        while f"{layer}/{name}" in taken:
+        while f"{owner}/{name}" in taken:
             number += 1
-            layer = f"{base}:{number}"
-        taken.add(f"{layer}/{name}")
+            owner = f"{base}:{number}"
+        taken.add(f"{owner}/{name}")
         columns.append(
             {
-                "path": f"{layer}/{name}",
-                "layer": layer,
+                "path": f"{owner}/{name}",
+                "layer": owner.removeprefix(f"{model_name}/"),
                 "part": _part(name, shape),
                 "shape": list(shape),
                 "size": math.prod(shape),

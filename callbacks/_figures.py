@@ -132,7 +132,8 @@ def mark_non_finite(axes: Axes, steps: Steps) -> None:
 
 def thinned(steps: Steps, most: int = 200) -> Steps:
     """Steps spread over the whole, the first among them, so that marks stay few."""
-    return steps[np.unique(np.linspace(0, len(steps) - 1, min(most, len(steps))).astype(int))]
+    kept = np.linspace(0, len(steps) - 1, min(most, len(steps))).astype(int)
+    return np.asarray(steps[np.unique(kept)])
 
 
 def mark_epochs(axes: Axes, record: TrainingRecord, *, label: bool = True) -> None:
@@ -172,7 +173,9 @@ def depth_key(figure: Figure, axes: Axes, lines: Sequence[Line2D], names: Sequen
         [f"1 {plain(names[0], 20)}", *map(str, between), f"{len(names)} {plain(names[-1], 20)}"]
     )
     bar.ax.tick_params(length=0, labelsize=9, labelcolor=INK)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
+    if bar.solids is not None:
+        bar.solids.set_edgecolor("face")  # else the page shines through between the levels
 
 
 def spread(heights: Sequence[float], gap: float, bottom: float, top: float) -> list[float]:

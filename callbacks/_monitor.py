@@ -110,6 +110,7 @@ class Monitor(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Notes the epoch."""
+        self._print_line()
         self._epoch, self._rows_of_epoch = epoch, []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -134,10 +135,11 @@ class Monitor(keras.callbacks.Callback):
             self.records[-1].add_epoch({"epoch": epoch, "fit": self._fit, **numbers})
             if self.verbose and added:
                 shown = " - ".join(f"{name}: {value:.3g}" for name, value in added.items())
-                keras.utils.io_utils.print_msg(f"Epoch {epoch + 1}: {shown}")
+                self._line = f"Epoch {epoch + 1} gradients: {shown}"
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Unhooks."""
+        self._print_line()
         if self._tap is not None and self._ring is None:
             warnings.warn(
                 f"{type(self).__name__} saw no step: none passed through `model.optimizer`. For another "
@@ -234,6 +236,7 @@ class Monitor(keras.callbacks.Callback):
         self._ring: Ring | None = None
         self._in_fit = False
         self._steps_per_call, self._steps_unread, self._epoch = 1, 0, -1
+        self._line = ""
         self._rows_of_epoch: list[npt.NDArray[np.void]] = []
 
     def _open(self, step: Step, width: int) -> None:
@@ -279,6 +282,12 @@ class Monitor(keras.callbacks.Callback):
         if self._in_fit:
             self._rows_of_epoch.append(rows)
         self.records[-1].append(group.name, rows)
+
+    def _print_line(self) -> None:
+        # Only now, since at the end of an epoch the progress bar is still to draw its last.
+        if self._line:
+            print(self._line)
+        self._line = ""
 
     def _record_of_epoch(self) -> TrainingRecord:
         group = next(iter(self.records[-1].groups.values()))

@@ -23,7 +23,7 @@ def describe_network(model: Any, params: dict[str, Any] | None = None) -> dict[s
         "name": model.name,
         "class": type(model).__name__,
         "parameters": int(model.count_params()) if model.built else None,
-        "layers": [_layer(layer) for layer in _leaves(model)],
+        "layers": [_layer(layer, model.name) for layer in _leaves(model)],
         "loss": _name(getattr(model, "loss", None)),
         "optimizer": _optimizer(getattr(model, "optimizer", None)),
         "planned_epochs": params.get("epochs"),
@@ -39,10 +39,10 @@ def _leaves(model: Any) -> Iterator[Any]:
             yield layer
 
 
-def _layer(layer: Any) -> dict[str, Any]:
+def _layer(layer: Any, model_name: str) -> dict[str, Any]:
     activation = getattr(layer, "activation", None)
     return {
-        "path": getattr(layer, "path", None) or layer.name,
+        "path": (getattr(layer, "path", None) or layer.name).removeprefix(f"{model_name}/"),
         "class": type(layer).__name__,
         "activation": _name(activation),
         "units": getattr(layer, "units", None) or getattr(layer, "filters", None),

@@ -33,6 +33,14 @@ COLOURS: dict[str, tuple[str, str]] = {
 }
 
 
+_NAMES = {light: name for name, (light, _) in COLOURS.items()}
+
+
+def css_colour(light: str) -> str:
+    """The CSS variable for a figure's colour; any other colour as it is."""
+    return f"var(--{_NAMES[light]})" if light in _NAMES else light
+
+
 def depth_colours(count: int) -> list[str]:
     """One colour per layer, from the first (dark blue) to the last (orange)."""
     return [DEPTH[round(i * (LEVELS - 1) / max(count - 1, 1))] for i in range(count)]

@@ -9,19 +9,20 @@ from html import escape
 from io import StringIO
 from os import PathLike
 from pathlib import Path
+from string import Template
 
 import matplotlib
 from matplotlib.figure import Figure
 
-from ._palette import COLOURS
+from ._palette import COLOURS, css_colour
 
 _VARIABLES = [
     "".join(f"--{name}:{pair[dark]};" for name, pair in COLOURS.items()) for dark in (0, 1)
 ]
-_STYLE = """
+_STYLE = Template("""
 :root { color-scheme: light dark; --font: system-ui, -apple-system, "Segoe UI", sans-serif;
-  %(light)s }
-@media (prefers-color-scheme: dark) { :root { %(dark)s } }
+  $light }
+@media (prefers-color-scheme: dark) { :root { $dark } }
 * { box-sizing: border-box }
 body { margin: 0 auto; padding: 1.2rem 1rem 4rem; max-width: 60rem; background: var(--page);
   color: var(--ink); font: 16px/1.5 var(--font); overflow-wrap: anywhere }
@@ -33,37 +34,37 @@ p, ul { margin: .4rem 0 } ul { padding-left: 1.2rem }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr));
   gap: .7rem 1.2rem; margin: .6rem 0 } dt { font-size: .8rem } dd { margin: 0 }
 figure { margin: 1rem 0 } figcaption { font-size: .85rem }
-.wide { overflow-x: auto } .wide svg { display: block; width: 100%%; height: auto; min-width: 34rem;
+.wide { overflow-x: auto } .wide svg { display: block; width: 100%; height: auto; min-width: 34rem;
   stroke-linejoin: round; stroke-linecap: butt }
-table { border-collapse: collapse; font-size: .85rem; width: 100%%;
+table { border-collapse: collapse; font-size: .85rem; width: 100%;
   font-variant-numeric: tabular-nums; overflow-wrap: normal }
 th, td { padding: .25rem .9rem .25rem 0; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--rule) }
 th { font-weight: 500; vertical-align: bottom; white-space: normal }
 th.text, td.text { text-align: left }
-td.bar { min-width: 7rem; padding-right: 0 }
+td.bar { min-width: 5rem }
 td.bar i { display: block; height: .6rem; border-radius: 2px; min-width: 2px }
 details { margin: .8rem 0; border-top: 1px solid var(--rule); padding-top: .6rem }
 summary { cursor: pointer; font-weight: 600 }
 .finding { border-left: 3px solid var(--rule); padding-left: .9rem; margin: 1rem 0 }
 .finding.error { border-color: var(--alert) } .finding.warning { border-color: var(--run-4) }
-""" % {"light": _VARIABLES[0], "dark": _VARIABLES[1]}
+""").substitute(light=_VARIABLES[0], dark=_VARIABLES[1])
 
-_PAGE = """<!DOCTYPE html>
+_PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>{style}</style>
+<title>$title</title>
+<style>$style</style>
 </head>
 <body>
-<h1>{title}</h1>
-{body}
+<h1>$title</h1>
+$body
 </body>
 </html>
-"""
+""")
 
 
 def write_page(path: str | PathLike[str], title: str, body: str) -> Path:
@@ -79,7 +80,7 @@ def write_page(path: str | PathLike[str], title: str, body: str) -> Path:
     """
     target = Path(path)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    page = _PAGE.format(title=escape(title), style=_STYLE, body=body)
+    page = _PAGE.substitute(title=escape(title), style=_STYLE, body=body)
     try:
         # A lone surrogate, as in a badly decoded name, must not cost the report.
         partial.write_text(page, encoding="utf-8", errors="replace")
@@ -101,9 +102,8 @@ def figure_html(figure: Figure, caption: str) -> str:
 def inline_svg(figure: Figure, label: str) -> str:
     """A figure as an `<svg>` element without outside references, in the page's colours."""
     file = StringIO()
-    # The salt keeps the ids of two figures on one page apart.
-    settings = {"svg.fonttype": "none", "svg.hashsalt": f"{id(figure)}", "path.simplify": True}
-    with matplotlib.rc_context(settings):
+    # Without a salt, ids are random: those of two figures on one page must differ.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": None}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :].rstrip()
@@ -111,7 +111,7 @@ def inline_svg(figure: Figure, label: str) -> str:
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", svg).replace("xlink:href", "href")
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r"( d=\")([^\"]*)", lambda found: found[1] + _shortened(found[2]), svg)
-    svg = re.sub(r"((?:fill|stroke): )(#[0-9a-f]{6})", _variable, svg)
+    svg = re.sub(r"(?<=: )#[0-9a-f]{6}", lambda found: css_colour(found[0]), svg)
     svg = re.sub(r"font-family: [^;\"]*", "font-family: var(--font)", svg)
     svg = re.sub(r">\s+<", "><", re.sub(r' transform="rotate\(-0 [^"]*"', "", svg))
     size = re.search(r'width="[\d.]+pt" height="[\d.]+pt" ', svg)
@@ -124,11 +124,3 @@ def _shortened(path: str) -> str:
     path = " ".join(re.sub(r"(\.\d)\d+", r"\1", path).split())
     # After M, further points are lines by themselves.
     return path if re.search("[CQ]", path) else path.replace("L ", "")
-
-
-_NAMES = {light: name for name, (light, _) in COLOURS.items()}
-
-
-def _variable(found: re.Match[str]) -> str:
-    name = _NAMES.get(found[2])
-    return f"{found[1]}var(--{name})" if name else found[0]

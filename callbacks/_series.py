@@ -16,7 +16,7 @@ Doubles = npt.NDArray[np.float64]
 Steps = npt.NDArray[np.int64]
 
 # Fewer bins hide the course, more are narrower than a line on the figure.
-FEWEST_BINS, MOST_BINS = 50, 400
+FEWEST_BINS, MOST_BINS = 50, 300
 
 
 @dataclass(frozen=True)
@@ -137,13 +137,13 @@ def bin_centers(steps: Steps, bins: int) -> Doubles:
     """The middle between the first and the last step of each bin: `[B]`."""
     size = -(-len(steps) // bins)
     ends = np.minimum(np.arange(size, len(steps) + size, size), len(steps)) - 1
-    return (steps[::size] + steps[ends]) / 2
+    return np.asarray((steps[::size] + steps[ends]) / 2)
 
 
 def running_geometric_mean(values: Doubles, window: int) -> Doubles:
     """Geometric mean over `window` rows around each; shorter at both ends.
 
-    Zeros and NaN do not take part: 0 where nothing but zeros is in the window, NaN where nothing.
+    Zeros and NaN do not take part: 0 where nothing but zeros is in the window. NaN stays NaN.
 
     Args:
         values: `[B, L]`, not negative.
@@ -165,4 +165,4 @@ def running_geometric_mean(values: Doubles, window: int) -> Doubles:
 
     count = window_sum(positive)
     mean = np.exp(window_sum(logs) / np.maximum(count, 1))
-    return np.where(count > 0, mean, np.where(window_sum(values == 0) > 0, 0.0, np.nan))
+    return np.where(np.isnan(values), np.nan, np.where(count > 0, mean, 0.0))

@@ -91,7 +91,7 @@ class GradientNorms(Monitor):
 
     def _group(self, step: Step) -> Rows:
         connected = [gradient is not None for gradient in step.gradients]
-        columns = columns_of(step.variables, connected)
+        columns = columns_of(step.variables, connected, self.model.name)
         return Rows("gradients", columns, self.statistics, self.every)
 
     def _row(self, step: Step) -> tuple[GradientRow, bool]:

@@ -36,7 +36,7 @@ def plot_gradient_norms(
     Args:
         record: The record.
         part: `"kernel"`, `"bias"` or `"all"` of each layer's variables. Defaults to `"kernel"`.
-        points: Integer. Points to draw, over all layers together, in 50 to 400 bins of steps.
+        points: Integer. Points to draw, over all layers together, in 50 to 300 bins of steps.
             Defaults to `20_000`.
 
     Returns:
@@ -61,8 +61,8 @@ def plot_gradient_norms(
     lines = _layer_lines(axes, series.layers, series.x, series.middle, floor)
     if few and len(series.x) < len(record.steps):
         for at, line in enumerate(lines):
-            ends = (look.on_floor(ends[:, at], floor) for ends in (series.low, series.high))
-            axes.fill_between(series.x, *ends, color=line.get_color(), alpha=0.15, linewidth=0)
+            low, high = (look.on_floor(v[:, at], floor) for v in (series.low, series.high))
+            axes.fill_between(series.x, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     look.mark_zeros(axes, series.zero_steps, floor)
     look.mark_non_finite(axes, series.non_finite_steps)
     look.mark_epochs(axes, record)
@@ -87,7 +87,7 @@ def plot_learning_speed(
             `"bias"`.
         smooth: Integer. Rows in the running geometric mean; 1 draws the norms themselves. Defaults
             to a fiftieth of the rows.
-        points: Integer. Points to draw, over all layers together, in 50 to 400 bins of steps.
+        points: Integer. Points to draw, over all layers together, in 50 to 300 bins of steps.
             Defaults to `20_000`.
 
     Returns:
@@ -162,7 +162,7 @@ def plot_depth_profiles(runs: Mapping[str, TrainingRecord], *, part: Part = "ker
         axes.plot(
             np.arange(len(norms)) + 1, heights, color=colour, linewidth=1.6, gid=name,
             linestyle="-" if at < len(RUN_COLOURS) else "--",
-            marker=_MARKERS[at % len(_MARKERS)], markersize=4, markevery=max(1, len(norms) // 20),
+            marker=_MARKERS[at % len(_MARKERS)], markersize=3, markevery=max(1, len(norms) // 20),
         )  # fmt: skip
         finite = np.flatnonzero(np.isfinite(heights))
         ends.append(float(heights[finite[0]]) if finite.size else floor)
@@ -241,7 +241,7 @@ def _first_norms(record: TrainingRecord, part: Part) -> Doubles:
     """Norms by depth at the first finite step: loss scaling skips some at the start."""
     _, values = layer_values(record, "gradient_norm", part)
     finite = np.flatnonzero(np.isfinite(values).all(axis=1))
-    return values[finite[0] if finite.size else 0]
+    return np.asarray(values[finite[0] if finite.size else 0])
 
 
 def _label_ends(axes: Axes, labels: Sequence[str], ends: Sequence[float]) -> None:
@@ -254,9 +254,9 @@ def _label_ends(axes: Axes, labels: Sequence[str], ends: Sequence[float]) -> Non
         colour = RUN_COLOURS[at % len(RUN_COLOURS)]
         axes.annotate(
             label, (1, end), (1.04, height), "data", axes.transAxes, va="center", fontsize=9,
-            color=colour, annotation_clip=False,
+            color=INK, annotation_clip=False,
             arrowprops={
-                "arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 3,
+                "arrowstyle": "-", "color": colour, "linewidth": 1.2, "shrinkB": 3,
                 "relpos": (0, 0.5),
             },
         )  # fmt: skip

@@ -104,7 +104,7 @@ class TrainingRecord:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Paths of the layers that own them, in the model's order: `L` strings."""
+        """The layers that own them, by path within the model, in its order: `L` strings."""
         return tuple(dict.fromkeys(column["layer"] for column in self._main().columns))
 
     @property

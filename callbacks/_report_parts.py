@@ -1,0 +1,177 @@
+"""The sections of a report as HTML: the network, the findings, a run's figures."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, Protocol
+
+import numpy as np
+
+from ._layer_table import column_medians, layer_table_html, main_part
+from ._report_page import figure_html
+from ._series import has_rows, layers_with
+from ._tables import number, table_html
+from ._training_curves import metric_names, plot_training_curves
+from .plots import plot_gradient_norms, plot_learning_speed
+from .record import Part, TrainingRecord
+
+
+class RemedyLike(Protocol):
+    """What a report reads of a remedy."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def value(self) -> object: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+
+
+class FindingLike(Protocol):
+    """What a report reads of a finding."""
+
+    @property
+    def symptom(self) -> str: ...
+    @property
+    def layers(self) -> Sequence[str]: ...
+    @property
+    def severity(self) -> str: ...
+    @property
+    def first_step(self) -> int | None: ...
+    @property
+    def evidence(self) -> object: ...
+    @property
+    def remedies(self) -> Sequence[RemedyLike]: ...
+    @property
+    def cause(self) -> object: ...
+
+
+def facts_html(record: TrainingRecord) -> str:
+    """What was trained and how far it came, as far as the record knows."""
+    network = record.network
+    shown = {
+        "network": " ".join(str(network[k]) for k in ("name", "class") if network.get(k)),
+        "parameters": network.get("parameters"),
+        "loss": network.get("loss"),
+        "optimizer": _optimizer(network.get("optimizer")),
+        "epochs": _epochs(record),
+        "batch size": network.get("batch_size"),
+        "steps per epoch": network.get("steps_per_epoch"),
+        **_last_metrics(record),
+        **_gradient_facts(record),
+    }
+    facts = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{_breakable(number(value))}</dd></div>"
+        for name, value in shown.items()
+        if value not in (None, "")
+    )
+    cut = '<p class="alert">The record was cut off: its last rows are missing.</p>'
+    return (cut if record.truncated else "") + (f"<dl>{facts}</dl>" if facts else "")
+
+
+def layers_html(record: TrainingRecord) -> str:
+    """The network's layers as it was described, folded."""
+    layers = record.network.get("layers")
+    if not layers:
+        return ""
+    names = {"path": "layer", "kernel_initializer": "initializer"}
+    rows = [
+        {names.get(key, key): layer[key] for key in layer if layer[key] is not None}
+        for layer in layers
+    ]
+    return (
+        f"<details><summary>The network's layers ({len(rows)})</summary>"
+        f"{table_html(rows)}</details>"
+    )
+
+
+def findings_html(findings: Sequence[FindingLike]) -> str:
+    """The findings in the order given."""
+    if not findings:
+        return '<p class="muted">No findings were passed.</p>'
+    return "\n".join(map(_finding, findings))
+
+
+def figures_html(record: TrainingRecord, points: int) -> str:
+    """The curves, the gradient norms, the speed of learning and the table of layers."""
+    parts = []
+    curves = plot_training_curves(record.epochs)
+    if curves:
+        parts.append(figure_html(curves, "Metrics at the end of each epoch."))
+    if not has_rows(record) or not layers_with(record, "all"):
+        return "\n".join([*parts, "<p>No step's gradients were recorded.</p>"])
+    norms = plot_gradient_norms(record, part=main_part(record), points=points)
+    parts.append(figure_html(norms, "Gradient norm of each layer, and the loss of each batch."))
+    hidden = record.hidden_kernels()
+    part: Part = "bias" if set(hidden) & set(layers_with(record, "bias")) else "kernel"
+    if len(hidden) > 1:
+        speed = plot_learning_speed(record, part=part, points=points)
+        caption = f"Speed of learning: {part} gradient norm of each hidden layer, smoothed."
+        parts.append(figure_html(speed, caption))
+    return "\n".join([*parts, layer_table_html(record)])
+
+
+def _finding(finding: FindingLike) -> str:
+    since = "" if finding.first_step is None else f", since step {finding.first_step:,}"
+    layers = f" in {', '.join(finding.layers)}" if finding.layers else ""
+    remedies = "".join(
+        f"<li><b>{escape(f'{remedy.kind}: {_text(remedy.value)}')}</b> {escape(remedy.reason)}"
+        f' <span class="muted">{escape(remedy.source)}</span></li>'
+        for remedy in finding.remedies
+    )
+    cause = f"<p>Cause: {escape(_text(finding.cause))}</p>" if finding.cause else ""
+    severity = finding.severity if finding.severity in ("error", "warning") else "info"
+    return (
+        f'<div class="finding {severity}"><h3>{escape(f"{finding.symptom}{layers}")}</h3>'
+        f'<p class="muted">{escape(f"{finding.severity}{since}")}</p>'
+        f"<p>{escape(_text(finding.evidence))}</p>{cause}<ul>{remedies}</ul></div>"
+    )
+
+
+def _breakable(text: str) -> str:
+    """Escaped text that may break after an underscore."""
+    return escape(text).replace("_", "_<wbr>")
+
+
+def _text(value: object) -> str:
+    """A value as a reader would write it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(one)}" for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_text, value))
+    return str(getattr(value, "symptom", None) or number(value))
+
+
+def _optimizer(optimizer: Any) -> str:
+    if not isinstance(optimizer, Mapping):
+        return str(optimizer or "")
+    shown = [f"{optimizer.get('name', '')}"]
+    for key in ("learning_rate", "momentum", "clipnorm", "clipvalue", "global_clipnorm"):
+        if optimizer.get(key):
+            shown.append(f"{key} {number(optimizer[key])}")
+    return ", ".join(part for part in shown if part)
+
+
+def _epochs(record: TrainingRecord) -> str:
+    planned, done = record.network.get("planned_epochs"), len(record.epochs)
+    return f"{done} of {planned} planned" if planned and planned > done else f"{done or ''}"
+
+
+def _last_metrics(record: TrainingRecord) -> dict[str, object]:
+    """The last epoch's metrics."""
+    last = record.epochs[-1] if record.epochs else {}
+    keys = [key for name in metric_names(record.epochs) for key in (name, f"val_{name}")]
+    return {f"last {key}": last[key] for key in keys[:8] if key in last}
+
+
+def _gradient_facts(record: TrainingRecord) -> dict[str, object]:
+    """Steps, and the first over the last hidden layer's gradient at first and in the median."""
+    if not has_rows(record):
+        return {}
+    ratio = record.gradient_ratio()[:, None].astype(np.float64)
+    facts: dict[str, object] = {"recorded steps": len(ratio)}
+    if np.isfinite(ratio).any():
+        facts["first / last hidden gradient, first step"] = float(ratio[0, 0])
+        facts["first / last hidden gradient, median"] = float(column_medians(ratio)[0])
+    return facts

@@ -1,0 +1,101 @@
+"""What the demo says about the numbers that it measured, and what theory expects of the naive one."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# First over last hidden layer, as in AutoTrainer (Zhang et al. 2021).
+VANISHED, EXPLODED = 1e-3, 70.0
+# A healthy sigmoid layer has next to none at the start.
+_MANY_SATURATED = 0.1
+
+
+def note_on(
+    ratio_first: float, ratio_last: float, saturated: float | None, accuracy: float, y: Any
+) -> str:
+    """A word on a network, from what was measured.
+
+    Args:
+        ratio_first: Gradient norm of the first over the last hidden kernel at the first step.
+        ratio_last: The same at the last step.
+        saturated: Share of saturated units before training, `None` where the activation cannot.
+        accuracy: Validation accuracy.
+        y: Validation classes, int `[m]`.
+
+    Returns:
+        Text without a full stop.
+    """
+    words = [_on_ratio(ratio_first)]
+    if _kind(ratio_first) != _kind(ratio_last):
+        words.append(f"at the last step {ratio_last:.1e}")
+    if saturated is not None and saturated >= _MANY_SATURATED:
+        words.append(f"{saturated:.0%} of the units start saturated")
+    if not math.isfinite(accuracy):
+        words.append("no accuracy")
+    elif accuracy < _best_guess(np.asarray(y)):
+        words.append("no better than guessing")
+    return "; ".join(words)
+
+
+def _on_ratio(ratio: float) -> str:
+    share = f"layer 1 gets {ratio:.1e} of the last hidden layer's"
+    match _kind(ratio):
+        case "unknown":
+            return "no gradient ratio"
+        case "vanished":
+            return f"gradient vanished: {share}"
+        case "exploded":
+            return f"gradient exploded: {share}"
+        case _:
+            return f"gradient arrives: layer 1 gets {ratio:.2g} of the last hidden layer's"
+
+
+def _kind(ratio: float) -> str:
+    if not math.isfinite(ratio):
+        return "unknown"
+    return "vanished" if ratio < VANISHED else "exploded" if ratio > EXPLODED else "arrives"
+
+
+def _best_guess(y: npt.NDArray[Any]) -> float:
+    """The accuracy that guessing can reach: the largest class's share, plus three deviations."""
+    share = float(np.bincount(y).max() / len(y))
+    return share + 3 * math.sqrt(share * (1 - share) / len(y))
+
+
+def predicted_sigmoid_ratio(inputs: float, width: int, layers: int, stddev: float) -> float:
+    """The gradient ratio of a sigmoid network with weights and biases N(0, stddev^2).
+
+    ```
+    v_1 = s^2 (inputs + 1),  v_l+1 = s^2 (n E[sigma(z)^2] + 1)          variance of z_l
+    chi_l = n s^2 E[sigma'(z_l)^2],  z_l ~ N(0, v_l)       squared gradient, layer l over l + 1
+    ratio^2 = inputs / (n E[sigma(z_L-1)^2]) * chi_1 * ... * chi_L-1
+    ```
+
+    It holds for one sample and wide layers; over a batch, whose samples disagree more the further
+    back the gradient comes, the first layer's mean is smaller.
+
+    Args:
+        inputs: Mean squared norm of a sample: the number of features that vary, where they are
+            standardized.
+        width: Units `n` of each hidden layer.
+        layers: Number `L` of hidden layers.
+        stddev: Standard deviation `s`.
+
+    Returns:
+        Expected norm of the first over the last hidden kernel's gradient.
+
+    Reference:
+        Poole et al. 2016; Schoenholz et al. 2017 (the mean field of deep networks).
+    """
+    grid = np.linspace(-10, 10, 20_001)
+    weights = np.exp(-(grid**2) / 2)
+    weights /= weights.sum()
+    variance, signal, squared = stddev**2 * (inputs + 1), inputs, 1.0
+    for _ in range(layers - 1):
+        sigma = 1 / (1 + np.exp(-grid * math.sqrt(variance)))
+        squared *= width * stddev**2 * float(weights @ (sigma * (1 - sigma)) ** 2)
+        signal = width * float(weights @ sigma**2)
+        variance = stddev**2 * (signal + 1)
+    return math.sqrt(squared * inputs / signal)

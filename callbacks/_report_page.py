@@ -109,7 +109,7 @@ def inline_svg(figure: Figure, label: str) -> str:
     svg = svg[svg.index("<svg") :].rstrip()
     svg = re.sub(r"<(metadata|style).*?</\1>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", svg).replace("xlink:href", "href")
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r"""<g id=("[^"]*"|'[^']*')""", "<g", svg)
     svg = re.sub(r"( d=\")([^\"]*)", lambda found: found[1] + _shortened(found[2]), svg)
     svg = re.sub(r"(?<=: )#[0-9a-f]{6}", lambda found: css_colour(found[0]), svg)
     svg = re.sub(r"font-family: [^;\"]*", "font-family: var(--font)", svg)

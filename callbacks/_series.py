@@ -64,13 +64,13 @@ def layer_values(
     Raises:
         ValueError: No row was recorded, or no layer has such a part.
     """
-    values = record.by_layer(statistic, part)  # says what is missing where a monitor never ran
-    if not len(values):
+    # A statistic that no monitor was asked for is the record's own KeyError.
+    if not record.groups or not len(record[statistic]):
         raise ValueError(
             f"The record holds no rows of {statistic!r}: no step has run yet. "
             "List the monitor in `callbacks=` and call `model.fit` first."
         )
-    having = layers_with(record, part, statistic)
+    values, having = record.by_layer(statistic, part), layers_with(record, part, statistic)
     chosen = tuple(layer for layer in having if layers is None or layer in layers)
     if not chosen:
         raise ValueError(

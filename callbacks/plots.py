@@ -185,7 +185,7 @@ def _axes_above_loss(x: Doubles, loss: Doubles) -> tuple[Figure, Axes, Axes | No
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     look.style(below, y_label="loss")
     _step_axis(below)
-    below.plot(x, loss, color=INK, linewidth=1.0, gid="loss")
+    below.plot(x, loss, _dot(x), color=INK, linewidth=1.0, gid="loss")
     positive = loss[loss > 0]
     if len(positive) == np.isfinite(loss).sum() and positive.max() > 100 * positive.min():
         look.log_scale(below, positive, zeros=False)
@@ -198,20 +198,20 @@ def _step_axis(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
+def _dot(x: Doubles) -> str:
+    """A format that shows a single point, which no line does."""
+    return "o" if len(x) == 1 else "-"
+
+
 def _layer_lines(
     axes: Axes, layers: Sequence[str], x: Doubles, values: Doubles, floor: float
 ) -> list[Line2D]:
-    """One line per layer, coloured by depth; a single point shows as a dot."""
-    width, marker = look.line_width(len(layers)), "o" if len(x) == 1 else ""
+    """One line per layer, coloured by depth."""
+    width, heights = look.line_width(len(layers)), look.on_floor(values, floor)
     return [
-        axes.plot(
-            x, look.on_floor(values[:, at], floor), marker=marker,
-            linestyle="-", color=colour, linewidth=width, gid=layer,
-        )[0]
-        for at, (layer, colour) in enumerate(
-            zip(layers, depth_colours(len(layers)), strict=True)
-        )
-    ]  # fmt: skip
+        axes.plot(x, heights[:, at], _dot(x), color=colour, linewidth=width, gid=layer)[0]
+        for at, (layer, colour) in enumerate(zip(layers, depth_colours(len(layers)), strict=True))
+    ]
 
 
 def _hidden_with(record: TrainingRecord, part: Part) -> list[str]:

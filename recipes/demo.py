@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,13 @@ import keras
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from ..callbacks.gradient_norms import GradientNorms
 from ..callbacks.plots import plot_depth_profiles, plot_gradient_norms
 from ..callbacks.activation_facts import facts_of
 from ..callbacks.record import TrainingRecord
 from ..callbacks.report import write_comparison
-from ._demo_words import note_on, predicted_sigmoid_ratio
+from ._demo_words import intro_to, note_on, rich_table, rows_of
 from .activations import initializer_for
 from .datasets import Dataset
 from .mlp import mlp
@@ -29,6 +28,10 @@ BATCH_SIZE = 32
 MOMENTUM = 0.9
 # Per variable. Without it no learning rate served the ReLU network on every seed (0.83 to 0.96).
 CLIPNORM = 1.0
+TRAINING = (
+    f"SGD with momentum {MOMENTUM:g}, each variable's gradient clipped to norm {CLIPNORM:g} (the "
+    f"figures show it unclipped), batches of {BATCH_SIZE}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +150,8 @@ def compare(
             runs[network.name] = record
             if not console.is_terminal:
                 console.print(f"{network.name}: {result.val_accuracy:.1%}, {result.note}")
-    intro = _intro(dataset, results, layers, epochs, seed)
-    rows = _rows(results)
+    rows = rows_of(results)
+    intro = intro_to(results, dataset, layers=layers, width=WIDTH, epochs=epochs, training=TRAINING)
     plot_depth_profiles(runs).savefig(out / "gradient_profiles.png")
     write_comparison(
         runs,
@@ -164,7 +167,7 @@ def compare(
         "networks": [{key: _json(value) for key, value in asdict(r).items()} for r in results],
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    console.print(_table(rows))
+    console.print(rich_table(rows))
     console.print(intro)
     return results
 
@@ -226,5 +229,23 @@ def _saturated_share(model: Any, activation: str, x: Any) -> float | None:
     if facts.output_below is None or facts.output_above is None:
         return None
     hidden = [layer.output for layer in model.layers if layer.name.endswith("_activation")]
-    outputs = np.stack([np.asarray(a) for a in keras.Model(model.inputs, hidden)(x)])
+    outputs = np.stack([np.asarray(a) for a in keras.Model(model.input, hidden)(x)])
     return float(np.mean((outputs <= facts.output_below) | (outputs >= facts.output_above)))
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+def _json(value: Any) -> Any:
+    """JSON has no NaN and no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,190 @@
+"""`trainwell`, the command line. Whatever is heavy is imported by the command that needs it."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ..callbacks.record import TrainingRecord
+
+INTERRUPTED = 130
+REFUSED = 2
+
+# Keras' functional models recurse through their layers: Python's limit stops them near 1,000.
+_MOST_LAYERS = 300
+
+app = typer.Typer(
+    name="trainwell",
+    help="Deep Keras networks that train, and the reason when they don't.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Refusal(Exception):  # noqa: N818 - it refuses; nothing has gone wrong
+    """What the user asked for cannot be done; the message is one line."""
+
+
+def main() -> None:
+    """Runs the command line: 0 done, 2 refused with one line on stderr, 130 interrupted."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = app(standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except (Refusal, OSError) as error:
+        return _refuse(str(error))
+    except Exception as error:
+        # Usage errors. By their method: typer carries its own click since 0.26 and used the
+        # package of that name before.
+        if not hasattr(error, "format_message"):
+            raise
+        return _refuse(error.format_message())
+    if code == INTERRUPTED:
+        print("trainwell: interrupted", file=sys.stderr)
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(message: str) -> int:
+    print(f"trainwell: {' '.join(message.split())}", file=sys.stderr)
+    return REFUSED
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"trainwell {version('trainwell')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        str, typer.Option(metavar="NAME|FILE.npz", help="digits, mnist, fashion_mnist or your own arrays.")
+    ] = "digits",
+    layers: Annotated[int, typer.Option(min=1, max=_MOST_LAYERS, help="Hidden layers.")] = 20,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each network.")] = 10,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path(
+        "trainwell-demo"
+    ),
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same numbers.")] = 0,
+) -> None:
+    """Train one deep network wired several ways and compare their gradients."""
+    from .datasets import DatasetError, load
+
+    _check_writable(out)
+    with _native_log_hidden():
+        try:
+            dataset = load(data)
+        except DatasetError as error:
+            raise Refusal(str(error)) from error
+        from .demo import compare
+    _make_deterministic()
+    compare(dataset, out, layers=layers, epochs=epochs, seed=seed)
+    print(f"Report: {out / 'report.html'}")
+
+
+@app.command()
+def report(
+    record: Annotated[Path, typer.Argument(metavar="RECORD", help="What TrainingRecord.save wrote.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path(
+        "trainwell-report"
+    ),
+) -> None:
+    """Write a saved record as report.html and figures."""
+    loaded = _load_record(record)
+    _check_writable(out)
+    from ..callbacks.plots import plot_gradient_norms, plot_learning_speed
+    from ..callbacks.report import write_report
+
+    plot_gradient_norms(loaded).savefig(out / "gradient_norms.png")
+    plot_learning_speed(loaded).savefig(out / "learning_speed.png")
+    write_report(loaded, [], out / "report.html")
+    print(f"Report: {out / 'report.html'}")
+
+
+def _load_record(path: Path) -> "TrainingRecord":
+    from ..callbacks.record import TrainingRecord
+
+    try:
+        record = TrainingRecord.load(path)
+    except FileNotFoundError:
+        raise Refusal(
+            f"There is no record '{path}'. `TrainingRecord.save(path)` and `trainwell demo` write them."
+        ) from None
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    if not record.groups or not len(record.steps):
+        raise Refusal(
+            f"'{path}' holds no step: nothing was trained, or the file was cut off before the first. "
+            "Save the record after `fit`."
+        )
+    return record
+
+
+def _check_writable(out: Path) -> None:
+    """Makes the folder, and tries it now rather than after minutes of training."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise Refusal(
+            f"--out must be a folder that can be written to. Received: '{out}' "
+            f"({error.strerror or error}). Name another one."
+        ) from error
+
+
+def _make_deterministic() -> None:
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def _native_log_hidden() -> Iterator[None]:
+    """Keeps what TensorFlow's C++ writes at import off the terminal.
+
+    `TF_CPP_MIN_LOG_LEVEL` silences the rest; the lines at import come before absl's log is set
+    up, and go to stderr whatever the level. Where the user has set a level, all is shown; where
+    the import fails, the lines may say why, and are shown as well.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as log:
+        terminal = os.dup(2)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        except ImportError:
+            log.seek(0)
+            os.write(terminal, log.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)

@@ -14,6 +14,7 @@ from ._palette import ALERT, DEPTH, INK, MUTED, PAGE, RULE
 from ._series import Doubles, Steps
 from .record import TrainingRecord
 
+OF_PART = {"kernel": "Kernel gradient", "bias": "Bias gradient", "all": "Gradient"}
 FEW_LAYERS = 10
 FEW_EPOCHS = 30
 WIDTH = 7.2
@@ -176,33 +177,3 @@ def depth_key(figure: Figure, axes: Axes, lines: Sequence[Line2D], names: Sequen
     bar.outline.set_visible(False)
     if bar.solids is not None:
         bar.solids.set_edgecolor("face")  # else the page shines through between the levels
-
-
-def spread(heights: Sequence[float], gap: float, bottom: float, top: float) -> list[float]:
-    """Heights moved apart to at least `gap`, in the same order, as far as they fit.
-
-    Example:
-    ```python
-    spread([0.5, 0.5], gap=0.1, bottom=0.0, top=1.0)  # [0.45, 0.55]
-    ```
-    """
-    order = np.argsort(heights, kind="stable")
-    placed = np.asarray(heights, np.float64)[order]
-    gap = min(gap, (top - bottom) / max(len(placed) - 1, 1))
-    steps = gap * np.arange(len(placed))
-    # Least squares under the gaps is isotonic regression of the heights less their offsets.
-    placed = np.clip(_isotonic(placed - steps) + steps, bottom + steps, top - steps[::-1])
-    result = np.empty(len(placed))
-    result[order] = placed
-    return result.tolist()
-
-
-def _isotonic(values: Doubles) -> Doubles:
-    blocks: list[tuple[float, int]] = []
-    for value in values:
-        mean, count = float(value), 1
-        while blocks and blocks[-1][0] > mean:
-            before, held = blocks.pop()
-            mean, count = (mean * count + before * held) / (count + held), count + held
-        blocks.append((mean, count))
-    return np.concatenate([np.full(count, mean) for mean, count in blocks] or [np.empty(0)])

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ._optimizer_tap import Step
+from ._step import Step
 from ._rows import CLIPPED, SKIPPED
 
 # Outside of these, sums of squares lose digits or leave float32, and norms are taken anew, scaled.
@@ -88,7 +88,8 @@ class GradientRow:
             case "max_abs_gradient":
                 return self._unscaled(each(lambda g: tf.reduce_max(tf.abs(g))))
             case "zero_fraction":
-                return 1.0 - each(_count_nonzero) / self._sizes
+                sizes = tf.constant(self._sizes)
+                return (sizes - each(_count_nonzero)) / sizes
         raise ValueError(f"No such statistic: {name!r}")
 
     def _values(self) -> list[Any]:

@@ -12,10 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ._eager import eagerly
+from ._keras_private import EPOCH_LOGS
 from ._network import describe_network
-from ._optimizer_tap import Step, Tap, retrace_would_change
+from ._optimizer_tap import Tap
+from ._patches import Patches
 from ._ring import Ring
 from ._rows import Rows
+from ._step import Step
+from ._train_function import Retraced, retrace_would_change
 from .record import DEFAULT_MEMORY_LIMIT, TrainingRecord
 
 _RING_BYTES = 2**20
@@ -48,6 +53,7 @@ class Monitor(keras.callbacks.Callback):
     """
 
     file_name: str
+    micro_batches = False
 
     def __init__(
         self, every: int, directory: str | Path | None, verbose: int, memory_limit: int
@@ -82,6 +88,10 @@ class Monitor(keras.callbacks.Callback):
         """What to add to the epoch logs, from a record of the epoch alone."""
         raise NotImplementedError
 
+    def _shown(self, added: dict[str, float]) -> str:
+        """The line of an epoch that `verbose=1` prints."""
+        return " - ".join(f"{name}: {value:.3g}" for name, value in added.items())
+
     @property
     def record(self) -> TrainingRecord:
         """The record so far, with all steps that have run."""
@@ -111,7 +121,7 @@ class Monitor(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Notes the epoch."""
         self._print_line()
-        self._epoch, self._rows_of_epoch = epoch, []
+        self._epoch, self._rows_of_epoch, self._logs = epoch, [], None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Reads the device before its buffer overflows."""
@@ -123,19 +133,27 @@ class Monitor(keras.callbacks.Callback):
                 self._read()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Reads the device and adds to the epoch logs, and to the record what they hold."""
+        """Puts the epoch's logs, ours among them, into the record."""
         with self._guard():
-            self._read()
             if self._ring is None:
                 return
+            if self._logs is None:
+                self._add_logs({})
+            added = self._logs or {}
             logs = {} if logs is None else logs
-            added = self._epoch_logs(self._record_of_epoch())
             logs.update(added)
             numbers = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
             self.records[-1].add_epoch({"epoch": epoch, "fit": self._fit, **numbers})
             if self.verbose and added:
-                shown = " - ".join(f"{name}: {value:.3g}" for name, value in added.items())
-                self._line = f"Epoch {epoch + 1} gradients: {shown}"
+                self._line = f"Epoch {epoch + 1} {self.file_name}: {self._shown(added)}"
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Notes that the logs asked for next are those of validation."""
+        self._validates = True
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Notes that validation is over."""
+        self._validates = False
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Unhooks."""
@@ -188,9 +206,7 @@ class Monitor(keras.callbacks.Callback):
         if self._tap is not None:
             with self._guard():
                 self._read()
-        if self._tap is not None:
-            self._tap.detach(self)
-        self._let_go()
+        self._unhook()
 
     # ------------------------------------------------------------------ called by the tap
 
@@ -198,8 +214,7 @@ class Monitor(keras.callbacks.Callback):
         """Records a step; called while it is being traced."""
         row, waits = self._row(step)
         if self._ring is None:
-            with tf.init_scope():  # out of the graph that is being traced
-                self._open(step, row.width)
+            eagerly(lambda: self._open(step, row.width))
         ring, self._decode = self._ring, row.decode
         assert ring is not None
         if waits:
@@ -209,9 +224,7 @@ class Monitor(keras.callbacks.Callback):
 
     def failed(self, error: Exception) -> None:
         """Stops watching, with one warning: no error of a monitor ends a training run."""
-        if self._tap is not None:
-            self._tap.detach(self)
-        self._let_go()
+        self._unhook()
         warnings.warn(
             f"{type(self).__name__} stopped watching, training goes on "
             f"({type(error).__name__}: {error}).",
@@ -229,13 +242,30 @@ class Monitor(keras.callbacks.Callback):
         if self._in_fit:
             self._steps_per_call = max(1, int(retraced.steps_per_execution))
         self._tap = Tap.on(optimizer)
-        self._tap.attach(self, retraced)
+        self._tap.attach(self, _replicas(self.model))
+        self._retraced = Retraced(retraced) if retraced is not None else None
+        if self._in_fit:
+            # Callbacks listed before us see the logs before we do; the model's own method comes
+            # before all of them.
+            self._patches.put(self.model, EPOCH_LOGS, self._logs_of_model)
+
+    def _unhook(self) -> None:
+        if self._tap is not None:
+            self._tap.detach(self)
+        if self._retraced is not None:
+            self._retraced.undo()
+        self._patches.undo()
+        self._let_go()
 
     def _let_go(self) -> None:
         self._tap: Tap | None = None
+        self._retraced: Retraced | None = None
         self._ring: Ring | None = None
         self._in_fit = False
         self._steps_per_call, self._steps_unread, self._epoch = 1, 0, -1
+        self._patches = Patches()
+        self._logs: dict[str, float] | None = None
+        self._validates = False
         self._line = ""
         self._rows_of_epoch: list[npt.NDArray[np.void]] = []
 
@@ -283,6 +313,23 @@ class Monitor(keras.callbacks.Callback):
             self._rows_of_epoch.append(rows)
         self.records[-1].append(group.name, rows)
 
+    def _logs_of_model(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def logs_of_model(logs: Any) -> Any:
+            logs = original(logs)
+            if self._validates or self._ring is None:
+                return logs
+            added: dict[str, Any] = dict(logs)
+            with self._guard():
+                self._add_logs(added)
+            return added
+
+        return logs_of_model
+
+    def _add_logs(self, logs: dict[str, Any]) -> None:
+        self._read()
+        self._logs = self._epoch_logs(self._record_of_epoch())
+        logs.update(self._logs)
+
     def _print_line(self) -> None:
         # Only now, since at the end of an epoch the progress bar is still to draw its last.
         if self._line:
@@ -303,6 +350,11 @@ class Monitor(keras.callbacks.Callback):
             yield
         except Exception as error:
             self.failed(error)
+
+
+def _replicas(model: Any) -> int:
+    strategy = getattr(model, "distribute_strategy", None) or tf.distribute.get_strategy()
+    return int(strategy.num_replicas_in_sync)
 
 
 def _free_path(directory: Path, name: str) -> Path:

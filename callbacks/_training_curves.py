@@ -21,7 +21,11 @@ def metric_names(epochs: Sequence[dict[str, Any]]) -> list[str]:
         for name, value in logs.items()
         if isinstance(value, (int, float)) and name not in ("epoch", "fit", "learning_rate")
     )
-    return [name for name in names if not name.startswith("gradient_")]
+    # Keras' logs are sorted by name; the loss belongs first.
+    return sorted(
+        (name for name in names if not name.startswith("gradient_")),
+        key=lambda name: name != "loss",
+    )
 
 
 def plot_training_curves(epochs: Sequence[dict[str, Any]]) -> Figure | None:

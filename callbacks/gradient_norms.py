@@ -10,7 +10,7 @@ import numpy as np
 from ._columns import columns_of
 from ._gradient_row import GradientRow
 from ._monitor import Monitor
-from ._optimizer_tap import Step
+from ._step import Step
 from ._rows import Rows
 from ._statistics import STATISTICS
 from .record import DEFAULT_MEMORY_LIMIT, TrainingRecord
@@ -50,6 +50,9 @@ class GradientNorms(Monitor):
         verbose: Integer. `1` prints a line an epoch. Defaults to `0`.
         memory_limit: Integer. Bytes that the record may take in memory before it thins itself
             by dropping every second row. Defaults to 256 MiB.
+        micro_batches: Boolean. Where the optimizer accumulates gradients, whether each
+            micro-batch is a step of the record, with its own gradient and loss. Defaults to
+            `False`: each update is, with the averaged gradient and the mean loss.
 
     Attributes:
         record: The `TrainingRecord` so far; may be read at any time.
@@ -73,8 +76,10 @@ class GradientNorms(Monitor):
         verbose: int = 0,
         *,
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
+        micro_batches: bool = False,
     ) -> None:
         super().__init__(every, directory, verbose, memory_limit)
+        self.micro_batches = micro_batches
         self.statistics = _checked_statistics(statistics)
         self.log_layers = log_layers
 
@@ -87,6 +92,7 @@ class GradientNorms(Monitor):
             self.directory,
             self.verbose,
             memory_limit=self.memory_limit,
+            micro_batches=self.micro_batches,
         )
 
     def _group(self, step: Step) -> Rows:

@@ -1,6 +1,6 @@
-"""Figures of a record: gradient norms over steps, speed of learning, profile over depth."""
+"""Figures of a record: gradient norms over the steps, and the speed of learning."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,19 +9,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from . import _figures as look
-from ._palette import INK, RUN_COLOURS, depth_colours
+from ._depth_profiles import plot_depth_profiles as plot_depth_profiles
+from ._palette import INK, depth_colours
 from ._series import (
     Doubles,
     binned,
     layer_series,
-    layer_values,
     layers_with,
     running_geometric_mean,
 )
 from .record import Part, TrainingRecord
-
-_OF_PART = {"kernel": "Kernel gradient", "bias": "Bias gradient", "all": "Gradient"}
-_MARKERS = "osD^vPX*"
 
 
 def plot_gradient_norms(
@@ -54,7 +51,7 @@ def plot_gradient_norms(
     names = look.short_names(series.layers)
     loss, _, _ = binned(record.loss[:, None].astype(np.float64), len(series.x))
     figure, axes, below = _axes_above_loss(series.x, loss[:, 0])
-    look.style(axes, f"{_OF_PART[part]} norm of each layer", "L2 norm")
+    look.style(axes, f"{look.OF_PART[part]} norm of each layer", "L2 norm")
     few = len(names) <= look.FEW_LAYERS
     shown = np.stack([series.low, series.high]) if few else series.middle
     floor = look.log_scale(axes, shown, bool(series.zero_steps.size))
@@ -110,7 +107,7 @@ def plot_learning_speed(
     speed = running_geometric_mean(series.middle, window)
     figure = look.new_figure(4.0)
     axes = figure.add_subplot()
-    look.style(axes, _speed_title(names, series.middle), f"{_OF_PART[part]} norm")
+    look.style(axes, _speed_title(names, series.middle), f"{look.OF_PART[part]} norm")
     _step_axis(axes)
     raw = len(names) <= look.FEW_LAYERS and window > 1
     floor = look.log_scale(axes, series.middle if raw else speed, bool(series.zero_steps.size))
@@ -123,54 +120,6 @@ def plot_learning_speed(
     look.mark_non_finite(axes, series.non_finite_steps)
     look.mark_epochs(axes, record)
     look.depth_key(figure, axes, lines, names)
-    return figure
-
-
-def plot_depth_profiles(runs: Mapping[str, TrainingRecord], *, part: Part = "kernel") -> Figure:
-    """Draws each network's gradient norm at the first step against the depth of the layer.
-
-    The gradient goes from left to right, from the output to the first layer, which all networks
-    share however deep they are: a falling line vanishes, a rising one explodes.
-
-    Args:
-        runs: Records by the name of the network.
-        part: `"kernel"`, `"bias"` or `"all"` of each layer's variables. Defaults to `"kernel"`.
-
-    Returns:
-        The figure: one line per network, with the network's name as `gid`.
-
-    Raises:
-        ValueError: There is no network, or a record is empty.
-    """
-    if not runs:
-        raise ValueError("`runs` must hold at least one record. Received: runs={}")
-    profiles = {name: _first_norms(record, part) for name, record in runs.items()}
-    everything = np.concatenate(list(profiles.values()))
-    figure = look.new_figure(4.4)
-    axes = figure.add_subplot()
-    look.style(axes, f"{_OF_PART[part]} norm at the first step", "L2 norm")
-    axes.set_xlabel("layer, counted from the input   (the gradient flows this way →)")
-    floor = look.log_scale(axes, everything, bool((everything == 0).any()))
-    deepest = max(map(len, profiles.values()))
-    axes.set_xlim(deepest + 0.03 * deepest, 1 - 0.01 * deepest)
-    inner = [tick for tick in MaxNLocator(8, integer=True).tick_values(1, deepest) if tick > 1]
-    axes.set_xticks([1, *(int(tick) for tick in inner if tick <= deepest)])
-    ends = []
-    for at, (name, norms) in enumerate(profiles.items()):
-        colour = RUN_COLOURS[at % len(RUN_COLOURS)]
-        heights = look.on_floor(norms, floor)
-        axes.plot(
-            np.arange(len(norms)) + 1, heights, color=colour, linewidth=1.6, gid=name,
-            linestyle="-" if at < len(RUN_COLOURS) else "--",
-            marker=_MARKERS[at % len(_MARKERS)], markersize=3, markevery=max(1, len(norms) // 20),
-        )  # fmt: skip
-        finite = np.flatnonzero(np.isfinite(heights))
-        ends.append(float(heights[finite[0]]) if finite.size else floor)
-    labels = [
-        look.plain(name) + ("" if np.isfinite(norms).all() else " (non-finite)")
-        for name, norms in profiles.items()
-    ]
-    _label_ends(axes, labels, ends)
     return figure
 
 
@@ -234,29 +183,5 @@ def _speed_title(names: Sequence[str], speed: Doubles) -> str:
     if ratio < 1:
         ratio, faster, slower = 1 / ratio, slower, faster
     faster, slower = look.plain(faster, 18), look.plain(slower, 18)
-    return f"At first {faster} learns {ratio:.3g} times as fast as {slower}"
-
-
-def _first_norms(record: TrainingRecord, part: Part) -> Doubles:
-    """Norms by depth at the first finite step: loss scaling skips some at the start."""
-    _, values = layer_values(record, "gradient_norm", part)
-    finite = np.flatnonzero(np.isfinite(values).all(axis=1))
-    return np.asarray(values[finite[0] if finite.size else 0])
-
-
-def _label_ends(axes: Axes, labels: Sequence[str], ends: Sequence[float]) -> None:
-    """Names the lines at their right ends, moved apart, each tied to its line."""
-    low, high = np.log10(axes.get_ylim())
-    wanted = [float((np.log10(end) - low) / (high - low)) for end in ends]
-    for at, (label, end, height) in enumerate(
-        zip(labels, ends, look.spread(wanted, 0.055, 0.01, 0.99), strict=True)
-    ):
-        colour = RUN_COLOURS[at % len(RUN_COLOURS)]
-        axes.annotate(
-            label, (1, end), (1.04, height), "data", axes.transAxes, va="center", fontsize=9,
-            color=INK, annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-", "color": colour, "linewidth": 1.2, "shrinkB": 3,
-                "relpos": (0, 0.5),
-            },
-        )  # fmt: skip
+    times = f"{ratio:,.0f}" if 100 <= ratio < 1e6 else f"{ratio:.3g}"
+    return f"At first {faster} learns {times} times as fast as {slower}"

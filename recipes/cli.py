@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 
 
-class Refusal(Exception):  # noqa: N818 - it refuses; nothing has gone wrong
+class CommandError(Exception):
     """What the user asked for cannot be done; the message is one line."""
 
 
@@ -43,7 +43,7 @@ def _run() -> int:
         code = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except (Refusal, OSError) as error:
+    except (CommandError, OSError) as error:
         return _refuse(str(error))
     except Exception as error:
         # Usage errors. By their method: typer carries its own click since 0.26 and used the
@@ -81,7 +81,10 @@ def _options(
 @app.command()
 def demo(
     data: Annotated[
-        str, typer.Option(metavar="NAME|FILE.npz", help="digits, mnist, fashion_mnist or your own arrays.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE.npz", help="digits, mnist, fashion_mnist or your own arrays."
+        ),
     ] = "digits",
     layers: Annotated[int, typer.Option(min=1, max=_MOST_LAYERS, help="Hidden layers.")] = 20,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of each network.")] = 10,
@@ -93,12 +96,12 @@ def demo(
     """Train one deep network wired several ways and compare their gradients."""
     from .datasets import DatasetError, load
 
-    _check_writable(out)
     with _native_log_hidden():
         try:
             dataset = load(data)
         except DatasetError as error:
-            raise Refusal(str(error)) from error
+            raise CommandError(str(error)) from error
+        _check_writable(out)
         from .demo import compare
     _make_deterministic()
     compare(dataset, out, layers=layers, epochs=epochs, seed=seed)
@@ -107,7 +110,9 @@ def demo(
 
 @app.command()
 def report(
-    record: Annotated[Path, typer.Argument(metavar="RECORD", help="What TrainingRecord.save wrote.")],
+    record: Annotated[
+        Path, typer.Argument(metavar="RECORD", help="What TrainingRecord.save wrote.")
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")] = Path(
         "trainwell-report"
     ),
@@ -118,8 +123,9 @@ def report(
     from ..callbacks.plots import plot_gradient_norms, plot_learning_speed
     from ..callbacks.report import write_report
 
-    plot_gradient_norms(loaded).savefig(out / "gradient_norms.png")
-    plot_learning_speed(loaded).savefig(out / "learning_speed.png")
+    if "gradient_norm" in loaded.statistics:
+        plot_gradient_norms(loaded).savefig(out / "gradient_norms.png")
+        plot_learning_speed(loaded).savefig(out / "learning_speed.png")
     write_report(loaded, [], out / "report.html")
     print(f"Report: {out / 'report.html'}")
 
@@ -130,15 +136,15 @@ def _load_record(path: Path) -> "TrainingRecord":
     try:
         record = TrainingRecord.load(path)
     except FileNotFoundError:
-        raise Refusal(
-            f"There is no record '{path}'. `TrainingRecord.save(path)` and `trainwell demo` write them."
+        raise CommandError(
+            f"There is no record '{path}'. `TrainingRecord.save(path)` writes one."
         ) from None
     except ValueError as error:
-        raise Refusal(str(error)) from error
+        raise CommandError(str(error)) from error
     if not record.groups or not len(record.steps):
-        raise Refusal(
-            f"'{path}' holds no step: nothing was trained, or the file was cut off before the first. "
-            "Save the record after `fit`."
+        raise CommandError(
+            f"'{path}' holds no step: nothing was trained, or the file was cut off before the "
+            "first. Save the record after `fit`."
         )
     return record
 
@@ -150,7 +156,7 @@ def _check_writable(out: Path) -> None:
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
-        raise Refusal(
+        raise CommandError(
             f"--out must be a folder that can be written to. Received: '{out}' "
             f"({error.strerror or error}). Name another one."
         ) from error

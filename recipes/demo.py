@@ -183,7 +183,8 @@ def _batches(dataset: Dataset, seed: int) -> Any:
     """
     x, y = tf.constant(dataset.x_train), tf.constant(dataset.y_train)
     order = tf.data.Dataset.range(len(x)).shuffle(len(x), seed=seed)
-    return order.batch(BATCH_SIZE).map(lambda at: (tf.gather(x, at), tf.gather(y, at)))
+    batches = order.batch(BATCH_SIZE).map(lambda at: (tf.gather(x, at), tf.gather(y, at)))
+    return batches.prefetch(1)
 
 
 def _saturated_share(model: Any, activation: str, x: Any) -> float | None:

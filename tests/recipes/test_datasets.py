@@ -129,7 +129,7 @@ def test_refuses_a_folder_a_single_array_and_a_damaged_member(tmp_path, write):
 
 
 def test_unknown_name():
-    with pytest.raises(DatasetError, match="Received: 'mnits'. Did you mean 'mnist'"):
+    with pytest.raises(DatasetError, match=r"Received: 'mnits'\. Did you mean 'mnist'"):
         load("mnits")
 
 

@@ -42,6 +42,7 @@ th, td { padding: .25rem .9rem .25rem 0; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--rule) }
 th { font-weight: 500; vertical-align: bottom; white-space: normal }
 th.text, td.text { text-align: left }
+td.text:last-child { white-space: normal; min-width: 13rem }
 td.bar { min-width: 5rem }
 td.bar i { display: block; height: .6rem; border-radius: 2px; min-width: 2px }
 details { margin: .8rem 0; border-top: 1px solid var(--rule); padding-top: .6rem }

@@ -19,11 +19,17 @@ _MANY_SATURATED = 0.1
 
 
 def note_on(
-    ratio_first: float, ratio_last: float, saturated: float | None, accuracy: float, y: Any
+    layers: int,
+    ratio_first: float,
+    ratio_last: float,
+    saturated: float | None,
+    accuracy: float,
+    y: Any,
 ) -> str:
     """A word on a network, from what was measured.
 
     Args:
+        layers: Number of hidden layers.
         ratio_first: Gradient norm of the first over the last hidden kernel at the first step.
         ratio_last: The same at the last step.
         saturated: Share of saturated units before training, `None` where the activation cannot.
@@ -33,7 +39,7 @@ def note_on(
     Returns:
         Text without a full stop.
     """
-    words = [_on_ratio(ratio_first)]
+    words = [_on_ratio(ratio_first, layers)]
     if _kind(ratio_first) != _kind(ratio_last):
         words.append(f"at the last step {ratio_last:.1e}")
     if saturated is not None and saturated >= _MANY_SATURATED:
@@ -45,17 +51,12 @@ def note_on(
     return "; ".join(words)
 
 
-def _on_ratio(ratio: float) -> str:
-    share = f"layer 1 gets {ratio:.1e} of the last hidden layer's"
-    match _kind(ratio):
-        case "unknown":
-            return "no gradient ratio"
-        case "vanished":
-            return f"gradient vanished: {share}"
-        case "exploded":
-            return f"gradient exploded: {share}"
-        case _:
-            return f"gradient arrives: layer 1 gets {ratio:.2g} of the last hidden layer's"
+def _on_ratio(ratio: float, layers: int) -> str:
+    kind = _kind(ratio)
+    if kind == "unknown":
+        return "no gradient ratio"
+    share = f"{ratio:.1e}" if kind == "vanished" else f"{ratio:.2g}"
+    return f"gradient {kind}: layer 1 gets {share} of layer {layers}'s"
 
 
 def _kind(ratio: float) -> str:
@@ -108,33 +109,37 @@ def predicted_sigmoid_ratio(inputs: float, width: int, layers: int, stddev: floa
 
 
 def rows_of(results: "Sequence[Result]") -> list[dict[str, object]]:
-    """The table's rows: what is shown of each result, by column."""
+    """The report's table: what is shown of each result, by column."""
     return [
         {
             "network": result.name,
             "initializer": result.kernel_initializer,
-            "learning rate": f"{result.learning_rate:g}",
-            "validation accuracy": f"{result.val_accuracy:.1%}",
-            "first / last layer, first step": f"{result.gradient_ratio_first_step:.1e}",
-            "last step": f"{result.gradient_ratio_last_step:.1e}",
-            "seconds": f"{result.seconds:.1f}",
-            "what was measured": result.note,
+            "learning rate": result.learning_rate,
+            "validation accuracy": result.val_accuracy,
+            "ratio, first step": result.gradient_ratio_first_step,
+            "ratio, last step": result.gradient_ratio_last_step,
+            "seconds": result.seconds,
+            "in a word": result.note,
         }
         for result in results
     ]
 
 
 def rich_table(results: "Sequence[Result]") -> Table:
-    """What fits a terminal of 80 columns: the numbers."""
+    """The numbers, in 80 columns."""
     table = Table("network", box=None, header_style="bold", padding=(0, 1))
-    for column in ("learning rate", "validation accuracy"):
-        table.add_column(column, justify="right", max_width=10)
-    for column in ("first over last layer, first step", "first over last layer, last step"):
-        table.add_column(column, justify="right", max_width=16)
+    for column in ("learning rate", "validation accuracy", "ratio, first step", "ratio, last step"):
+        table.add_column(column, justify="right", max_width=11)
     table.add_column("seconds", justify="right")
-    for row in rows_of(results):
-        cells = list(map(str, row.values()))
-        table.add_row(cells[0], *cells[2:-1])
+    for result in results:
+        ratios = (result.gradient_ratio_first_step, result.gradient_ratio_last_step)
+        table.add_row(
+            result.name,
+            f"{result.learning_rate:g}",
+            f"{result.val_accuracy:.1%}",
+            *(f"{ratio:.1e}" for ratio in ratios),
+            f"{result.seconds:.1f}",
+        )
     return table
 
 

@@ -27,7 +27,8 @@ from .mlp import mlp
 WIDTH = 100
 BATCH_SIZE = 32
 MOMENTUM = 0.9
-# Per variable. Without it no learning rate served the ReLU network on every seed (0.83 to 0.96).
+# Per variable, for the spikes of the ReLU network: over seeds 0..4 its worst accuracy on the digits
+# is 0.953 with it and 0.939 without, each at its best learning rate (0.01 and 0.003).
 CLIPNORM = 1.0
 TRAINING = (
     f"SGD with momentum {MOMENTUM:g}, each variable's gradient clipped to norm {CLIPNORM:g} (the "
@@ -101,13 +102,12 @@ def compare(
             runs[network.name] = record
             if not console.is_terminal:
                 console.print(f"{network.name}: {result.seconds:.0f} s")
-    rows = rows_of(results)
     intro = intro_to(results, dataset, layers=layers, width=WIDTH, epochs=epochs, training=TRAINING)
     plot_depth_profiles(runs).savefig(out / "gradient_profiles.png")
     write_comparison(
         runs,
         out / "report.html",
-        table=rows,
+        table=rows_of(results),
         title=f"One network of {layers} hidden layers, wired {len(runs)} ways",
         intro=intro,
     )
@@ -170,7 +170,7 @@ def _train(
         gradient_ratio_first_step=first,
         gradient_ratio_last_step=last,
         seconds=round(time.perf_counter() - start, 2),
-        note=note_on(first, last, saturated, accuracy, dataset.y_test),
+        note=note_on(layers, first, last, saturated, accuracy, dataset.y_test),
     )
     return result, monitor.record
 

@@ -103,21 +103,21 @@ def test_names_and_initializers():
 
 def test_notes_follow_the_numbers():
     classes = np.arange(1000) % 10
-    note = note_on(2e-12, 3e-12, 0.0, 0.1, classes)
+    note = note_on(20, 2e-12, 3e-12, 0.0, 0.1, classes)
     assert note == (
-        "gradient vanished: layer 1 gets 2.0e-12 of the last hidden layer's; "
-        "no better than guessing"
+        "gradient vanished: layer 1 gets 2.0e-12 of layer 20's; no better than guessing"
     )
-    assert note_on(0.5, 0.6, 0.39, 0.6, classes) == (
-        "gradient arrives: layer 1 gets 0.5 of the last hidden layer's; "
-        "39% of the units start saturated"
+    assert note_on(20, 0.5, 0.6, 0.39, 0.6, classes) == (
+        "gradient arrives: layer 1 gets 0.5 of layer 20's; 39% of the units start saturated"
     )
-    assert "exploded" in note_on(80.0, 1.0, None, 0.9, classes)
-    assert "at the last step 1.0e+00" in note_on(80.0, 1.0, None, 0.9, classes)
-    assert note_on(math.nan, math.nan, None, math.nan, classes) == "no gradient ratio; no accuracy"
+    assert "exploded" in note_on(20, 80.0, 1.0, None, 0.9, classes)
+    assert "at the last step 1.0e+00" in note_on(20, 80.0, 1.0, None, 0.9, classes)
+    assert (
+        note_on(20, math.nan, math.nan, None, math.nan, classes) == "no gradient ratio; no accuracy"
+    )
     # 0.1 + 3 sqrt(0.1 * 0.9 / 1000) = 0.1285
-    assert "guessing" in note_on(1.0, 1.0, None, 0.128, classes)
-    assert "guessing" not in note_on(1.0, 1.0, None, 0.129, classes)
+    assert "guessing" in note_on(20, 1.0, 1.0, None, 0.128, classes)
+    assert "guessing" not in note_on(20, 1.0, 1.0, None, 0.129, classes)
 
 
 def test_prediction_by_hand():

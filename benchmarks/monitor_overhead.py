@@ -134,10 +134,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", nargs="*", default=list(CASES))
     arguments = parser.parse_args()
-    print(
-        f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}, "
-        f"Keras {keras.__version__}; {arguments.rounds} rounds"
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    versions = f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
+    print(f"{date.today()}, {machine}, {versions}; {arguments.rounds} rounds\n")
     print("| network | way to watch | ms a step | ratio to plain | middle half |")
     print("| --- | --- | --- | --- | --- |")
     for case in arguments.only:

@@ -6,3 +6,4 @@ from .plots import plot_gradient_norms as plot_gradient_norms
 from .plots import plot_learning_speed as plot_learning_speed
 from .record import TrainingRecord as TrainingRecord
 from .report import write_report as write_report
+from .tensorboard import write_tensorboard as write_tensorboard

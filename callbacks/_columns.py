@@ -32,8 +32,8 @@ def columns_of(
             layers, and which their names do without.
 
     Returns:
-        The columns. Where two variables share a path, as in a subclassed model with two layers of one
-        name, later ones get `:2`, `:3` behind their layer's.
+        The columns. Where two variables share a path, as in a subclassed model with two layers
+        of one name, later ones get `:2`, `:3` behind their layer's.
     """
     columns: list[dict[str, Any]] = []
     taken: set[str] = set()

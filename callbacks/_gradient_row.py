@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ._step import Step
 from ._rows import CLIPPED, SKIPPED
+from ._step import Step
 
 # Outside of these, sums of squares lose digits or leave float32, and norms are taken anew, scaled.
 _SAFE_SQUARES = (1e-30, 1e30)
@@ -38,7 +38,8 @@ class GradientRow:
     def __call__(self) -> Any:
         """The row `[width]`: each statistic of each variable, loss, learning rate.
 
-        A variable without a gradient has NaN, and with `clipvalue` the largest absolute gradient comes last.
+        A variable without a gradient has NaN; with `clipvalue`, the largest absolute gradient
+        comes last.
         """
         step = self._step
         dense = [_dense(step.gradients[i]) for i in self._places]

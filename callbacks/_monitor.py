@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import keras
 import numpy as np
@@ -21,7 +21,10 @@ from ._ring import Ring
 from ._rows import Rows
 from ._step import Step
 from ._train_function import Retraced, retrace_would_change
-from .record import DEFAULT_MEMORY_LIMIT, TrainingRecord
+from .record import TrainingRecord
+
+if TYPE_CHECKING:
+    from .tensorboard import LiveEventWriter
 
 _RING_BYTES = 2**20
 _WATCH_RING_BYTES = 64 * 2**20  # nobody calls us between the steps of a custom loop
@@ -54,6 +57,7 @@ class Monitor(keras.callbacks.Callback):
 
     file_name: str
     micro_batches = False
+    log_layers = False
 
     def __init__(
         self, every: int, directory: str | Path | None, verbose: int, memory_limit: int
@@ -72,6 +76,7 @@ class Monitor(keras.callbacks.Callback):
         self.verbose = verbose
         self.memory_limit = memory_limit
         self.records: list[TrainingRecord] = []
+        self._events: LiveEventWriter | None = None
         self._watched: Callable[[], Any] = lambda: None  # whose steps are in the last record
         self._steps_done = 0
         self._fit = -1
@@ -142,6 +147,8 @@ class Monitor(keras.callbacks.Callback):
             added = self._logs or {}
             logs = {} if logs is None else logs
             logs.update(added)
+            if self._events:
+                self._events.end_epoch()
             numbers = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
             self.records[-1].add_epoch({"epoch": epoch, "fit": self._fit, **numbers})
             if self.verbose and added:
@@ -206,6 +213,8 @@ class Monitor(keras.callbacks.Callback):
         if self._tap is not None:
             with self._guard():
                 self._read()
+                if self._events:
+                    self._events.end_epoch()
         self._unhook()
 
     # ------------------------------------------------------------------ called by the tap
@@ -278,7 +287,11 @@ class Monitor(keras.callbacks.Callback):
             self.records[-1].add_group(group)
             if self.directory:
                 self.directory.mkdir(parents=True, exist_ok=True)
-                self.records[-1].stream_to(_free_path(self.directory, self.file_name))
+                path = _free_path(self.directory, self.file_name)
+                self.records[-1].stream_to(path)
+                from .tensorboard import LiveEventWriter  # 0.2 s, for those who want it
+
+                self._events = LiveEventWriter(path.with_suffix(""), self.log_layers)
         at_least = -(-2 * self._steps_per_call // self.every)
         capacity = max(at_least, 64, self._ring_bytes // (4 * width))
         self._ring = Ring(width, capacity, self.every, start=self._steps_done)
@@ -312,6 +325,8 @@ class Monitor(keras.callbacks.Callback):
         if self._in_fit:
             self._rows_of_epoch.append(rows)
         self.records[-1].append(group.name, rows)
+        if self._events:
+            self._events.rows(group, rows)
 
     def _logs_of_model(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def logs_of_model(logs: Any) -> Any:

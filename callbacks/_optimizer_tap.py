@@ -9,7 +9,8 @@ as with accumulated gradients or several replicas, the step is seen further insi
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -37,14 +38,19 @@ class Tap:
         optimizer: A Keras optimizer.
     """
 
-    _of: "weakref.WeakKeyDictionary[Any, Tap]" = weakref.WeakKeyDictionary()
+    _of: ClassVar["weakref.WeakKeyDictionary[Any, Tap]"] = weakref.WeakKeyDictionary()
 
     def __init__(self, optimizer: Any) -> None:
-        self._outer = weakref.ref(optimizer)
-        self._inner = weakref.ref(getattr(optimizer, "inner_optimizer", optimizer))
+        self._outer: Callable[[], Any] = weakref.ref(optimizer)
+        self._inner: Callable[[], Any] = weakref.ref(
+            getattr(optimizer, "inner_optimizer", optimizer)
+        )
         self._listeners: list[Listener] = []
         self._patches = Patches()
         self._call = _Call()
+        self._replicas = 1
+        self._first_replica: int | None = None
+        self._loss_sum: Any = None
 
     @classmethod
     def on(cls, optimizer: Any) -> "Tap":
@@ -188,7 +194,7 @@ class Tap:
             optimizer=self._inner(),
         )
         for listener in listeners:
-            finish = self._guarded([listener], lambda to=listener: to.before_step(step))
+            finish = self._guarded([listener], partial(listener.before_step, step))
             if finish:
                 self._call.after.append((listener, finish))
 

@@ -1,6 +1,6 @@
-"""The file format of a record: checksummed chunks, so that a cut file gives all its whole rows.
+r"""The file format of a record: checksummed chunks, so that a cut file gives all its whole rows.
 
-    file  = b"trainwell-record-1\\n" chunk*
+    file  = b"trainwell-record-1\n" chunk*
     chunk = kind (b"J" or b"R"), length <u8, crc32 of both <u4, payload of that length
     J     = UTF-8 JSON, then its crc32 <u4
     R     = index of the group <u4, then rows of fixed size, each with its own crc32 <u4
@@ -45,7 +45,7 @@ class RecordWriter:
         size = rows.dtype.itemsize
         checked = np.empty((len(rows), size + _CRC.size), np.uint8)
         checked[:, :size] = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), size)
-        sums = np.array([zlib.crc32(row[:size]) for row in checked], "<u4")
+        sums = np.array([zlib.crc32(row[:size].tobytes()) for row in checked], "<u4")
         checked[:, size:] = sums.view(np.uint8).reshape(-1, _CRC.size)
         self._chunk(b"R", _CRC.pack(group) + checked.tobytes())
 
@@ -118,6 +118,6 @@ def whole_rows(payload: bytes, dtype: np.dtype[np.void]) -> tuple[npt.NDArray[np
     count = len(payload) // size
     raw = np.frombuffer(payload, np.uint8, count * size).reshape(count, size)
     sums = np.ascontiguousarray(raw[:, dtype.itemsize :]).view("<u4")[:, 0]
-    good = np.array([zlib.crc32(row[: dtype.itemsize]) for row in raw], "<u4") == sums
+    good = np.array([zlib.crc32(row[: dtype.itemsize].tobytes()) for row in raw], "<u4") == sums
     rows = np.ascontiguousarray(raw[good, : dtype.itemsize]).view(dtype)[:, 0]
     return rows, bool(len(payload) % size or not good.all())

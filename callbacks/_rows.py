@@ -74,7 +74,8 @@ class Rows:
     def _kept(self, rows: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
         if self.stride == 1:
             return rows
-        return rows[rows["step"] % (self.every * self.stride) == 0]
+        kept: npt.NDArray[np.void] = rows[rows["step"] % (self.every * self.stride) == 0]
+        return kept
 
     def description(self) -> dict[str, Any]:
         """Everything but the rows, as plain data."""

@@ -47,5 +47,7 @@ STATISTICS: dict[str, Statistic] = {
     "update_norm": Statistic("L2 norm of the step taken in the weights", _root_sum_of_squares),
     "mean_abs_gradient": Statistic("mean absolute gradient", _mean_over_elements),
     "max_abs_gradient": Statistic("largest absolute gradient", _largest),
-    "zero_fraction": Statistic("share of gradient elements that are exactly 0", _mean_over_elements),
+    "zero_fraction": Statistic(
+        "share of gradient elements that are exactly 0", _mean_over_elements
+    ),
 }

@@ -10,9 +10,9 @@ import numpy as np
 from ._columns import columns_of
 from ._gradient_row import GradientRow
 from ._monitor import Monitor
-from ._step import Step
 from ._rows import Rows
 from ._statistics import STATISTICS
+from ._step import Step
 from .record import DEFAULT_MEMORY_LIMIT, TrainingRecord
 
 
@@ -45,8 +45,10 @@ class GradientNorms(Monitor):
             last hidden kernel), each the mean over the epoch's recorded steps, the ratio's
             geometric. Defaults to `False`.
         directory: Path of a folder into which the record is written while it grows, as
-            `gradients.record`, or `gradients-2.record` and so on where there is one. Defaults
-            to `None`.
+            `gradients.record`, or `gradients-2.record` and so on where there is one, and beside it,
+            in a folder of the same name without `.record`, as TensorBoard logs of every recorded
+            step: see `write_tensorboard`. `log_layers` is for them too: without it, they have at
+            most 16 layers. Watch them with `tensorboard --logdir DIRECTORY`. Defaults to `None`.
         verbose: Integer. `1` prints a line an epoch. Defaults to `0`.
         memory_limit: Integer. Bytes that the record may take in memory before it thins itself
             by dropping every second row. Defaults to 256 MiB.

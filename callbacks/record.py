@@ -27,8 +27,8 @@ class TrainingRecord:
     """What a training run did, step by step.
 
     `S` recorded steps, `V` trainable variables, `L` layers that own them. Each statistic costs
-    `4 S V` bytes, and each row 25 more. Groups of rows have a step axis of their own each (`groups`); the
-    properties and `record[statistic]` below read the group that holds the gradients.
+    `4 S V` bytes, and each row 25 more. Groups of rows have a step axis of their own each
+    (`groups`); the properties and `record[statistic]` read the group that holds the gradients.
 
     Args:
         network: The network as plain data (layers, loss, optimizer). Defaults to `{}`.
@@ -114,13 +114,14 @@ class TrainingRecord:
 
     def __getitem__(self, statistic: str) -> Floats:
         """A statistic of each variable: float32 `[S, V]`."""
-        return self._group_of(statistic).data[statistic]  # type: ignore[no-any-return]
+        return self._group_of(statistic).data[statistic]
 
     def by_layer(self, statistic: str, part: Part = "all") -> Floats:
         """A statistic of each layer: float32 `[S, L]`.
 
-        Norms are combined as the root of the sum of squares, means and shares weighted by the number of
-        elements, extremes as the largest. A variable that no gradient reaches does not take part.
+        Norms are combined as the root of the sum of squares, means and shares weighted by the
+        number of elements, extremes as the largest. A variable that no gradient reaches does not
+        take part.
 
         Args:
             statistic: Name of the statistic.
@@ -148,14 +149,16 @@ class TrainingRecord:
 
     def hidden_kernels(self) -> list[str]:
         """Layers with a connected kernel, without the last one, which makes the output."""
-        kernels = [c["layer"] for c in self._main().columns if c["part"] == "kernel" and c["connected"]]
+        kernels = [
+            c["layer"] for c in self._main().columns if c["part"] == "kernel" and c["connected"]
+        ]
         return list(dict.fromkeys(kernels))[:-1]
 
     def gradient_ratio(self) -> Floats:
         """Kernel-gradient norm of the first over the last hidden layer: `[S]`.
 
-        Far below 1, the gradient vanishes on its way to the input; far above, it explodes. NaN where
-        the network has fewer than two hidden layers with a kernel.
+        Far below 1, the gradient vanishes on its way to the input; far above, it explodes. NaN
+        where the network has fewer than two hidden layers with a kernel.
         """
         hidden = self.hidden_kernels()
         if len(hidden) < 2:
@@ -189,10 +192,12 @@ class TrainingRecord:
         limit = self._memory_limit / len(self.groups)
         while rows_of.nbytes > limit and len(rows_of.data) > 2:
             rows_of.thin()
-            where = "the stream on disk keeps all" if self._stream else "pass `directory=` to keep all"
+            where = (
+                "the stream on disk keeps all" if self._stream else "pass `directory=` to keep all"
+            )
             warnings.warn(
-                f"The record of {group} reached {limit / 2**20:.0f} MiB: from now on it keeps one row in "
-                f"{rows_of.every * rows_of.stride} steps ({where}).",
+                f"The record of {group} reached {limit / 2**20:.0f} MiB: from now on it keeps one "
+                f"row in {rows_of.every * rows_of.stride} steps ({where}).",
                 stacklevel=2,
             )
 
@@ -202,8 +207,8 @@ class TrainingRecord:
         self._to_stream(lambda stream: stream.json({"epoch": logs}))
 
     def stream_to(self, path: str | PathLike[str]) -> None:
-        """From now on, writes all that is added to `path` as well, at once and at full resolution."""
-        self._stream = RecordWriter(Path(path).open("wb"))
+        """Writes the record, and all that is added from now on, to `path` at full resolution."""
+        self._stream = RecordWriter(Path(path).open("wb"))  # noqa: SIM115 - kept open
         self._write(self._stream)
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -261,8 +266,8 @@ class TrainingRecord:
         except OSError as error:
             self._stream = None
             warnings.warn(
-                f"The record can't be streamed any longer ({error}). It goes on in memory; what was "
-                "written stays readable.",
+                f"The record can't be streamed any longer ({error}). It goes on in memory; what "
+                "was written stays readable.",
                 stacklevel=3,
             )
 
@@ -281,8 +286,9 @@ class TrainingRecord:
         for group in self.groups.values():
             if statistic in group.statistics:
                 return group
+        known = ", ".join(map(repr, self.statistics))
         raise KeyError(
-            f"The record holds no {statistic!r}, only {', '.join(map(repr, self.statistics)) or 'no rows'}. "
+            f"The record holds no {statistic!r}, only {known or 'no rows'}. "
             f"Ask the monitor for it: `GradientNorms(statistics=({statistic!r},))`."
         )
 

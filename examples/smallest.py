@@ -1,4 +1,4 @@
-"""The README's example: one deep network, wired well and wired badly, and what their records say."""
+"""The README's example: one deep network, wired well and wired badly, and what is recorded."""
 
 import os
 

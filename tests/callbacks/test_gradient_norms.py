@@ -74,7 +74,9 @@ def test_all_statistics_equal_a_plain_tape(optimizer, jit):
         for name, values in expected.items():
             # An update is a difference of float32 weights: their rounding stays in it.
             slack = 1e-6 if name == "update_norm" else 1e-7
-            np.testing.assert_allclose(record[name][step], values, rtol=1e-4, atol=slack, err_msg=name)
+            np.testing.assert_allclose(
+                record[name][step], values, rtol=1e-4, atol=slack, err_msg=name
+            )
     assert len(record.steps) == step + 1 == 12
 
 

@@ -48,7 +48,12 @@ def test_arrays_have_the_promised_shapes_types_and_values():
     assert record["gradient_norm"].dtype == np.float32
     assert record["gradient_norm"][2].tolist() == [2, 3, 4, 5, 6, 7]
     assert record.loss.tolist() == [0, 0.5, 1]
-    assert record.variables[:2] == ("a/kernel", "a/bias") and record.layers == ("a", "b", "c", "out")
+    assert record.variables[:2] == ("a/kernel", "a/bias") and record.layers == (
+        "a",
+        "b",
+        "c",
+        "out",
+    )
     assert record.skipped.tolist() == [True, False, False]
     assert record.clipped.tolist() == [False, True, False]
 
@@ -181,7 +186,7 @@ KILLED_WHILE_SAVING = """
 import sys
 from trainwell.callbacks import TrainingRecord
 from trainwell.callbacks._rows import Rows
-column = {"path": "a/kernel", "layer": "a", "part": "kernel", "size": 1, "shape": [1], "connected": True}
+column = dict(path="a/kernel", layer="a", part="kernel", size=1, shape=[1], connected=True)
 record = TrainingRecord()
 record.add_group(Rows("gradients", [column] * 50, ("gradient_norm",)))
 rows = record.groups["gradients"].empty(20000)

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from ._curves import Curve, curves_of
+from ._event_file import EventFile
 from ._rows import Rows
 from .record import TrainingRecord
 
@@ -82,10 +82,8 @@ class EventWriter:
     def __init__(self, folder: Path, every_layer: bool = False) -> None:
         self._every_layer, self._written_at = every_layer, time.time()
         name = f"events.out.tfevents.{int(self._written_at):010d}"
-        self._path = folder / f"{name}.{socket.gethostname()}.{os.getpid()}.{folder.name}"
-        self._path_made = False
-        self._unwritten: list[bytes] = []
-        self._add(Event(wall_time=self._written_at, file_version="brain.Event:2"))
+        name += f".{socket.gethostname()}.{os.getpid()}.{folder.name}"
+        self._file = EventFile(folder / name)
         self._curves: list[Curve] = []
         self._begun: set[str] = set()  # tags
         self._epoch: tuple[int, int] | None = None  # the fit, the epoch in it
@@ -109,7 +107,6 @@ class EventWriter:
         for part, at in zip(np.split(rows, ends), np.split(times, ends), strict=True):
             self._begin(int(part["fit"][0]), int(part["epoch"][0]))
             self._scalars(part, at.tolist())
-        self._write()
 
     def end_epoch(self) -> None:
         """Writes the histograms of the epoch's rows.
@@ -118,7 +115,6 @@ class EventWriter:
             OSError: They can't be written.
         """
         self._histograms()
-        self._write()
 
     # ------------------------------------------------------------------ inside
 
@@ -136,13 +132,17 @@ class EventWriter:
         if "loss" not in self._begun and np.isnan(columns["loss"]).all():
             del columns["loss"]  # a loop that does not show it
         steps, values = rows["step"].tolist(), np.stack([*columns.values()], axis=1).tolist()
+        events = []
         for step, wall_time, numbers in zip(steps, times, values, strict=True):
             event = self._last = Event(step=step, wall_time=wall_time)
             for tag, number in zip(columns, numbers, strict=True):
                 event.summary.value.add(tag=tag, simple_value=number)
-            if not self._begun.issuperset(columns):
+            if self._begun.issuperset(columns):
+                events.append(event.SerializeToString())
+            else:
                 self._describe(event)
-            self._add(event)
+                self._file.append([event.SerializeToString()])
+        self._file.append(events)
 
     def _describe(self, event: Event) -> None:
         """Says what the values are: TensorBoard keeps the first description of each tag."""
@@ -168,22 +168,7 @@ class EventWriter:
                     histogram_pb(prefix + curve.tag, numbers, description=meaning).value
                 )
         if event.summary.value:
-            self._add(event)
-
-    def _add(self, event: Event) -> None:
-        self._unwritten.append(event.SerializeToString())
-
-    def _write(self) -> None:
-        if not self._path_made:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.touch()
-            self._path_made = True
-        with self._path.open("r+b") as file:  # not "ab", which would begin a deleted file anew
-            file.seek(0, os.SEEK_END)
-            writer = RecordWriter(file)
-            for event in self._unwritten:
-                writer.write(event)
-        self._unwritten = []
+            self._file.append([event.SerializeToString()])
 
 
 class LiveEventWriter(EventWriter):

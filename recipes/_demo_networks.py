@@ -41,10 +41,11 @@ class Network:
         return name if self.stddev is None else f"{name}(stddev={self.stddev:g})"
 
 
-# Learning rates from a sweep on the digits (20 layers, 10 epochs, the optimizer of `demo.py`) over 0.003, 0.01 and 0.03 (the
-# sigmoids over 0.01, 0.03 and 0.1, batch normalization also 0.1), seeds 0..4 (the sigmoids 0..2):
-# those whose worst seed is best. At 0.03 SELU's worst seed reaches 0.81 and leaky ReLU's 0.84, at
-# 0.003 batch normalization's best 0.45. The sigmoid with Glorot is at chance with all of them.
+# Learning rates from a sweep on the digits (20 layers, 10 epochs, the optimizer of `demo.py`) over
+# 0.003, 0.01 and 0.03 (the sigmoids over 0.01, 0.03 and 0.1, batch normalization also 0.1), seeds
+# 0..4 (the sigmoids 0..2): those whose worst seed is best. At 0.03 SELU's worst seed reaches 0.81
+# and leaky ReLU's 0.84, at 0.003 batch normalization's best 0.45. The sigmoid with Glorot is at
+# chance with all of them.
 NETWORKS = (
     Network(name="naive", activation="sigmoid", stddev=1.0, learning_rate=0.01),
     Network(name="sigmoid-glorot", activation="sigmoid", learning_rate=0.01),

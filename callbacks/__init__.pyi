@@ -1,5 +1,7 @@
+from ._activation_plots import plot_activation_stats as plot_activation_stats
 from .activation_facts import ACTIVATION_FACTS as ACTIVATION_FACTS
 from .activation_facts import ActivationFacts as ActivationFacts
+from .activation_stats import ActivationStats as ActivationStats
 from .gradient_norms import GradientNorms as GradientNorms
 from .gradient_norms import watch as watch
 from .plots import plot_gradient_norms as plot_gradient_norms

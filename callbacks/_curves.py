@@ -37,7 +37,7 @@ class Curve:
 
 
 def curves_of(group: Rows, every_layer: bool = False) -> list[Curve]:
-    """The curves of a group: the step's, then of each statistic that of all variables and the layers'.
+    """The curves of a group: the step's, then each statistic's, of all variables and of the layers.
 
     Args:
         group: The group; of its rows nothing is read.
@@ -48,7 +48,7 @@ def curves_of(group: Rows, every_layer: bool = False) -> list[Curve]:
     """
     owners = _owners(group)
     shown = list(owners) if every_layer else _evenly_spaced(group, owners)
-    some = "" if len(shown) == len(owners) else f" ({len(shown)} of {len(owners)} layers are shown)"
+    some = "" if len(shown) == len(owners) else f"; {len(shown)} of {len(owners)} layers are shown"
     curves = _of_step(group)
     for statistic in group.statistics:
         meaning, decades = statistic.replace("_", " "), statistic in _IN_DECADES
@@ -76,7 +76,7 @@ def _of_step(group: Rows) -> list[Curve]:
 
 
 def _record(group: Rows, rows: npt.NDArray[np.void] | None = None) -> TrainingRecord:
-    record = TrainingRecord()
+    record = TrainingRecord(memory_limit=2**62)  # it must not thin itself
     record.add_group(Rows.from_description(group.description() | {"stride": 1}))
     if rows is not None:
         record.append(group.name, rows)
@@ -85,7 +85,7 @@ def _record(group: Rows, rows: npt.NDArray[np.void] | None = None) -> TrainingRe
 
 def _combined(group: Rows, statistic: str, columns: list[int]) -> Values:
     if len(columns) == 1:
-        return lambda rows: rows[statistic][:, columns[0]]  # type: ignore[no-any-return]
+        return lambda rows: rows[statistic][:, columns[0]]
     sizes = np.array([group.columns[at]["size"] for at in columns], np.float64)
     return lambda rows: STATISTICS[statistic].combine(rows[statistic][:, columns], sizes)
 

@@ -44,11 +44,10 @@ class GradientRow:
         step = self._step
         dense = [_dense(step.gradients[i]) for i in self._places]
         columns = [self._spread(self._statistic(name, dense)) for name in self._statistics]
-        loss = float("nan") if step.loss is None else tf.cast(step.loss, tf.float32)
-        numbers = [loss, tf.cast(step.learning_rate, tf.float32)]
+        columns.append(step.loss_and_rate())
         if step.optimizer.clipvalue:
-            numbers.append(tf.reduce_max(self._statistic("max_abs_gradient", dense)))
-        return tf.concat([*columns, tf.stack(numbers)], 0)
+            columns.append(tf.reduce_max(self._statistic("max_abs_gradient", dense))[tf.newaxis])
+        return tf.concat(columns, 0)
 
     def decode(self, values: npt.NDArray[np.float32], rows: npt.NDArray[np.void]) -> None:
         """Fills rows `[n]` of a record from what `__call__` computed, `[n, width]`."""

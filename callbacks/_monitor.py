@@ -98,6 +98,11 @@ class Monitor(keras.callbacks.Callback):
         return " - ".join(f"{name}: {value:.3g}" for name, value in added.items())
 
     @property
+    def _has_begun(self) -> bool:
+        """Whether there is something to be put into the epoch logs."""
+        return self._ring is not None
+
+    @property
     def record(self) -> TrainingRecord:
         """The record so far, with all steps that have run."""
         with self._guard():
@@ -115,13 +120,7 @@ class Monitor(keras.callbacks.Callback):
         """Hooks in."""
         with self._guard():
             self.detach()  # what an exception in an earlier `fit` left
-            model = self.model
-            if self._had_train_function and retrace_would_change(model):
-                raise RuntimeError(
-                    "the trainable variables are not those that the optimizer was built with, "
-                    "as happens where `trainable` was switched without `model.compile(...)` after it"
-                )
-            self._attach(model.optimizer, model, model, _RING_BYTES)
+            self._attach(self.model.optimizer, self.model, self.model, _RING_BYTES)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Notes the epoch."""
@@ -140,7 +139,7 @@ class Monitor(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Puts the epoch's logs, ours among them, into the record."""
         with self._guard():
-            if self._ring is None:
+            if not self._has_begun:
                 return
             if self._logs is None:
                 self._add_logs({})
@@ -250,13 +249,22 @@ class Monitor(keras.callbacks.Callback):
         self._in_fit = watched is retraced
         if self._in_fit:
             self._steps_per_call = max(1, int(retraced.steps_per_execution))
-        self._tap = Tap.on(optimizer)
-        self._tap.attach(self, _replicas(self.model))
-        self._retraced = Retraced(retraced) if retraced is not None else None
+        self._hook(optimizer, retraced)
         if self._in_fit:
             # Callbacks listed before us see the logs before we do; the model's own method comes
             # before all of them.
+            self._history = getattr(self.model, "history", None)
             self._patches.put(self.model, EPOCH_LOGS, self._logs_of_model)
+
+    def _hook(self, optimizer: Any, retraced: Any) -> None:
+        if self._in_fit and self._had_train_function and retrace_would_change(retraced):
+            raise RuntimeError(
+                "the trainable variables are not those that the optimizer was built with, "
+                "as happens where `trainable` was switched without `model.compile(...)` after it"
+            )
+        self._tap = Tap.on(optimizer)
+        self._tap.attach(self, _replicas(self.model))
+        self._retraced = Retraced(retraced) if retraced is not None else None
 
     def _unhook(self) -> None:
         if self._tap is not None:
@@ -279,7 +287,13 @@ class Monitor(keras.callbacks.Callback):
         self._rows_of_epoch: list[npt.NDArray[np.void]] = []
 
     def _open(self, step: Step, width: int) -> None:
-        group = self._group(step)
+        self._start(self._group(step))
+        at_least = -(-2 * self._steps_per_call // self.every)
+        capacity = max(at_least, 64, self._ring_bytes // (4 * width))
+        self._ring = Ring(width, capacity, self.every, start=self._steps_done)
+
+    def _start(self, group: Rows) -> None:
+        """Begins a record, unless the last one goes on."""
         if not self._continued_by(group):
             self._fit, self._steps_done = 0, 0
             network = describe_network(self.model, self.params)
@@ -292,9 +306,6 @@ class Monitor(keras.callbacks.Callback):
                 from .tensorboard import LiveEventWriter  # 0.2 s, for those who want it
 
                 self._events = LiveEventWriter(path.with_suffix(""), self.log_layers)
-        at_least = -(-2 * self._steps_per_call // self.every)
-        capacity = max(at_least, 64, self._ring_bytes // (4 * width))
-        self._ring = Ring(width, capacity, self.every, start=self._steps_done)
 
     def _continued_by(self, group: Rows) -> bool:
         """Whether a group's rows go on in the last record."""
@@ -318,10 +329,18 @@ class Monitor(keras.callbacks.Callback):
                 "`every=`.",
                 stacklevel=2,
             )
+        self._append(steps, values, self._decode)
+
+    def _append(
+        self,
+        steps: npt.NDArray[np.int64],
+        values: npt.NDArray[np.float32],
+        decode: Callable[[npt.NDArray[np.float32], npt.NDArray[np.void]], None],
+    ) -> None:
         group = next(iter(self.records[-1].groups.values()))
         rows = group.empty(len(steps))
         rows["step"], rows["epoch"], rows["fit"] = steps, self._epoch, self._fit
-        self._decode(values, rows)
+        decode(values, rows)
         if self._in_fit:
             self._rows_of_epoch.append(rows)
         self.records[-1].append(group.name, rows)
@@ -331,7 +350,9 @@ class Monitor(keras.callbacks.Callback):
     def _logs_of_model(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def logs_of_model(logs: Any) -> Any:
             logs = original(logs)
-            if self._validates or self._ring is None:
+            # Keras makes a history for each `fit`; one after an exception in ours is not ours.
+            is_ours = getattr(self.model, "history", None) is self._history
+            if self._validates or not is_ours or not self._has_begun:
                 return logs
             added: dict[str, Any] = dict(logs)
             with self._guard():

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import tensorflow as tf
+
 
 @dataclass(frozen=True)
 class Step:
@@ -27,6 +29,11 @@ class Step:
     loss: Any
     learning_rate: Any
     optimizer: Any
+
+    def loss_and_rate(self) -> Any:
+        """The loss, NaN where it was not shown, and the learning rate: float32 `[2]`."""
+        loss = float("nan") if self.loss is None else tf.cast(self.loss, tf.float32)
+        return tf.stack([loss, tf.cast(self.learning_rate, tf.float32)])
 
 
 class Listener(Protocol):

@@ -1,5 +1,6 @@
 """`trainwell`, the command line. Whatever is heavy is imported by the command that needs it."""
 
+import json
 import os
 import sys
 import tempfile
@@ -117,7 +118,7 @@ def report(
         "trainwell-report"
     ),
 ) -> None:
-    """Write a saved record as report.html and figures."""
+    """Write a saved record as report.html, summary.json and figures."""
     loaded = _load_record(record)
     _check_writable(out)
     from ..callbacks.plots import plot_gradient_norms, plot_learning_speed
@@ -127,6 +128,16 @@ def report(
         plot_gradient_norms(loaded).savefig(out / "gradient_norms.png")
         plot_learning_speed(loaded).savefig(out / "learning_speed.png")
     write_report(loaded, [], out / "report.html")
+    summary = {
+        "record": str(record),
+        "network": loaded.network.get("name"),
+        "rows": len(loaded.steps),
+        "epochs": len(loaded.epochs),
+        "variables": len(loaded.variables),
+        "statistics": list(loaded.statistics),
+        "truncated": loaded.truncated,
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     print(f"Report: {out / 'report.html'}")
 
 

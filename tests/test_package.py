@@ -68,8 +68,10 @@ def test_reading_a_record_loads_no_tensorflow():
     assert not loaded & {"keras", "tensorflow"}
 
 
-def test_monitors_load_no_matplotlib():
-    assert "matplotlib" not in modules_after("from trainwell.callbacks import GradientNorms")
+def test_monitors_load_nothing_of_weight_that_keras_does_not():
+    ours = modules_after("from trainwell.callbacks import GradientNorms, ActivationStats")
+    own = {name for name in ours - modules_after("import keras") if "." not in name}
+    assert own - set(sys.stdlib_module_names) <= {"trainwell", "lazy_loader", "packaging"}
 
 
 def test_callbacks_never_import_recipes():

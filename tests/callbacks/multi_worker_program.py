@@ -2,8 +2,8 @@
 
     TF_CONFIG=... python multi_worker_program.py OUT.json
 
-Trains under `MultiWorkerMirroredStrategy`, watched, in a `strategy.run` loop, plain and clipped, then
-with `fit`, and writes what its records hold.
+Trains under `MultiWorkerMirroredStrategy`, watched, in a `strategy.run` loop, plain and clipped,
+then with `fit`, and writes what its records hold.
 """
 
 import json

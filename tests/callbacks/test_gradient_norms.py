@@ -285,7 +285,7 @@ def test_learning_rate_schedules_are_recorded_step_by_step():
 def test_a_directory_gets_the_record_while_it_grows(tmp_path):
     for _ in range(2):
         fit(network(), GradientNorms(directory=tmp_path / "logs"))
-    files = sorted(path.name for path in (tmp_path / "logs").iterdir())
+    files = sorted(path.name for path in (tmp_path / "logs").glob("*.record"))
     assert files == ["gradients-2.record", "gradients.record"]
     read = TrainingRecord.load(tmp_path / "logs" / "gradients.record")
     assert len(read.steps) == 12 and len(read.epochs) == 2 and read.network["name"] == "net"

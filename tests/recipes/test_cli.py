@@ -1,5 +1,6 @@
 """`trainwell`: what it loads, its exit codes, one line of stderr for what it refuses."""
 
+import json
 import os
 import signal
 import subprocess
@@ -104,7 +105,9 @@ def test_report(record, tmp_path):
     done = run("report", record, "--out", tmp_path / "a" / "b")
     assert done.returncode == 0 and done.stderr == ""
     written = {path.name for path in (tmp_path / "a" / "b").iterdir()}
-    assert written == {"report.html", "gradient_norms.png", "learning_speed.png"}
+    assert written == {"report.html", "summary.json", "gradient_norms.png", "learning_speed.png"}
+    summary = json.loads((tmp_path / "a" / "b" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["rows"] == len(TrainingRecord.load(record).steps) and not summary["truncated"]
     # Once more, and of a record that was cut off: the files are replaced.
     record.write_bytes(record.read_bytes()[:-40])
     done = run("report", record, "--out", tmp_path / "a" / "b")

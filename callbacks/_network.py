@@ -14,7 +14,7 @@ def describe_network(model: Any, params: dict[str, Any] | None = None) -> dict[s
         params: What Keras tells its callbacks: `"epochs"` and `"steps"`. Defaults to `{}`.
 
     Returns:
-        `{"name", "class", "parameters", "layers", "loss", "optimizer", "planned_epochs",
+        `{"name", "class", "parameters", "outputs", "layers", "loss", "optimizer", "planned_epochs",
         "steps_per_epoch"}`; a layer is `{"path", "class", "activation", "units",
         "kernel_initializer", "parameters"}`. What a model does not have is None.
     """
@@ -23,6 +23,7 @@ def describe_network(model: Any, params: dict[str, Any] | None = None) -> dict[s
         "name": model.name,
         "class": type(model).__name__,
         "parameters": int(model.count_params()) if model.built else None,
+        "outputs": list(getattr(model, "output_names", None) or []),
         "layers": [_layer(layer, model.name) for layer in _leaves(model)],
         "loss": _name(getattr(model, "loss", None)),
         "optimizer": _optimizer(getattr(model, "optimizer", None)),

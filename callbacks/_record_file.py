@@ -1,9 +1,9 @@
 r"""The file format of a record: checksummed chunks, so that a cut file gives all its whole rows.
 
     file  = b"trainwell-record-1\n" chunk*
-    chunk = kind (b"J" or b"R"), length <u8, crc32 of both <u4, payload of that length
+    chunk = kind (b"J" or b"R"), group <u4, length <u8, crc32 of these <u4, payload of that length
     J     = UTF-8 JSON, then its crc32 <u4
-    R     = index of the group <u4, then rows of fixed size, each with its own crc32 <u4
+    R     = rows of fixed size of the group with that index, each with its own crc32 <u4
 
 A file is only ever appended to (`RecordWriter`) or replaced whole (`replacing`); nothing in it is
 pickled, and reading runs no code.
@@ -16,27 +16,31 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 MAGIC = b"trainwell-record-1\n"
-_HEAD = struct.Struct("<cQ")
+_HEAD = struct.Struct("<cIQ")
 _CRC = struct.Struct("<I")
 
 
 class RecordWriter:
-    """Appends chunks to an open binary file; every chunk is flushed to the operating system."""
+    """Starts a file and appends chunks to it, opening it for each: none is lost with the process.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        file.write(MAGIC)
+    Args:
+        path: Of the file; one that is there is replaced.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.write_bytes(MAGIC)
 
     def json(self, value: dict[str, Any]) -> None:
         """Appends one JSON object."""
         text = json.dumps(value).encode()
-        self._chunk(b"J", text + _CRC.pack(zlib.crc32(text)))
+        self._chunk(b"J", 0, text + _CRC.pack(zlib.crc32(text)))
 
     def rows(self, group: int, rows: npt.NDArray[np.void]) -> None:
         """Appends rows `[n]` of a structured dtype to the group with this index."""
@@ -47,16 +51,13 @@ class RecordWriter:
         checked[:, :size] = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), size)
         sums = np.array([zlib.crc32(row[:size].tobytes()) for row in checked], "<u4")
         checked[:, size:] = sums.view(np.uint8).reshape(-1, _CRC.size)
-        self._chunk(b"R", _CRC.pack(group) + checked.tobytes())
+        self._chunk(b"R", group, checked.tobytes())
 
-    def _chunk(self, kind: bytes, payload: bytes) -> None:
-        head = _HEAD.pack(kind, len(payload))
-        self._file.write(head + _CRC.pack(zlib.crc32(head)) + payload)
-        self._file.flush()
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+    def _chunk(self, kind: bytes, group: int, payload: bytes) -> None:
+        head = _HEAD.pack(kind, group, len(payload))
+        with self._path.open("r+b") as file:  # unlike "ab", an error where it was deleted
+            file.seek(0, os.SEEK_END)
+            file.write(head + _CRC.pack(zlib.crc32(head)) + payload)
 
 
 @contextmanager
@@ -64,9 +65,8 @@ def replacing(path: Path) -> Iterator[RecordWriter]:
     """Writes beside `path` and takes its place only when whole and on the disk."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("wb") as file:
-            yield RecordWriter(file)
-            file.flush()
+        yield RecordWriter(partial)
+        with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
@@ -98,13 +98,13 @@ class RecordReader:
             if body > len(content) or _CRC.pack(zlib.crc32(head)) != content[body - 4 : body]:
                 self.truncated = True
                 return
-            kind, length = _HEAD.unpack(head)
+            kind, group, length = _HEAD.unpack(head)
             payload = content[body : body + length]
             self.truncated = self.truncated or len(payload) < length
             at = body + length
-            if kind == b"R" and len(payload) > _CRC.size:
-                yield _CRC.unpack_from(payload)[0], payload[_CRC.size :]
-            elif kind == b"J":
+            if kind == b"R":
+                yield group, payload
+            else:
                 text, checksum = payload[: -_CRC.size], payload[-_CRC.size :]
                 if len(payload) < length or _CRC.pack(zlib.crc32(text)) != checksum:
                     self.truncated = True

@@ -52,6 +52,11 @@ class TrainingRecord:
         *,
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
     ) -> None:
+        if not isinstance(memory_limit, int) or memory_limit < 1:
+            raise ValueError(
+                "`memory_limit` must be a whole number of bytes, at least 1. "
+                f"Received: memory_limit={memory_limit!r}"
+            )
         self.groups: dict[str, Rows] = {}
         self.epochs: list[dict[str, Any]] = []
         self.network: dict[str, Any] = network or {}
@@ -148,11 +153,13 @@ class TrainingRecord:
         return result
 
     def hidden_kernels(self) -> list[str]:
-        """Layers with a connected kernel, without the last one, which makes the output."""
-        kernels = [
-            c["layer"] for c in self._main().columns if c["part"] == "kernel" and c["connected"]
-        ]
-        return list(dict.fromkeys(kernels))[:-1]
+        """Layers with a connected kernel, without those that make the outputs."""
+        connected = [c for c in self._main().columns if c["part"] == "kernel" and c["connected"]]
+        kernels = list(dict.fromkeys(column["layer"] for column in connected))
+        outputs = self.network.get("outputs") or []
+        hidden = [layer for layer in kernels if layer.rpartition("/")[2] not in outputs]
+        # An output layer without a kernel, an activation say, shows those of the layer before it.
+        return hidden if len(hidden) < len(kernels) else kernels[:-1]
 
     def gradient_ratio(self) -> Floats:
         """Kernel-gradient norm of the first over the last hidden layer: `[S]`.
@@ -196,7 +203,7 @@ class TrainingRecord:
                 "the stream on disk keeps all" if self._stream else "pass `directory=` to keep all"
             )
             warnings.warn(
-                f"The record of {group} reached {limit / 2**20:.0f} MiB: from now on it keeps one "
+                f"The record of {group} reached {limit:,.0f} bytes: from now on it keeps one "
                 f"row in {rows_of.every * rows_of.stride} steps ({where}).",
                 stacklevel=2,
             )
@@ -208,7 +215,7 @@ class TrainingRecord:
 
     def stream_to(self, path: str | PathLike[str]) -> None:
         """Writes the record, and all that is added from now on, to `path` at full resolution."""
-        self._stream = RecordWriter(Path(path).open("wb"))  # noqa: SIM115 - kept open
+        self._stream = RecordWriter(Path(path))
         self._write(self._stream)
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -228,10 +235,7 @@ class TrainingRecord:
         reader = RecordReader(Path(path))
         for chunk in reader:
             if isinstance(chunk, tuple):
-                group = list(record.groups.values())[chunk[0]]
-                rows, damaged = whole_rows(chunk[1], group.dtype)
-                group.append(rows)
-                record.truncated |= damaged
+                record._take(*chunk)
             elif "group" in chunk:
                 record.add_group(Rows.from_description(chunk["group"]))
             elif "epoch" in chunk:
@@ -240,6 +244,16 @@ class TrainingRecord:
                 record.network, record.data = chunk["network"], chunk["data"]
         record.truncated |= reader.truncated
         return record
+
+    def _take(self, index: int, payload: bytes) -> None:
+        """Adds the rows of a chunk, those that are whole."""
+        groups = list(self.groups.values())
+        if index >= len(groups):  # its description was damaged
+            self.truncated = True
+            return
+        rows, damaged = whole_rows(payload, groups[index].dtype)
+        groups[index].append(rows)
+        self.truncated |= damaged
 
     def to_csv(self, path: str | PathLike[str], group: str = "gradients") -> None:
         """Writes a group as a table: a line a step, a column a statistic and variable."""
@@ -286,9 +300,10 @@ class TrainingRecord:
         for group in self.groups.values():
             if statistic in group.statistics:
                 return group
+        self._main()  # says so where the record is empty
         known = ", ".join(map(repr, self.statistics))
         raise KeyError(
-            f"The record holds no {statistic!r}, only {known or 'no rows'}. "
+            f"The record holds no {statistic!r}, only {known}. "
             f"Ask the monitor for it: `GradientNorms(statistics=({statistic!r},))`."
         )
 
@@ -301,6 +316,10 @@ class TrainingRecord:
             writer.json({"epoch": logs})
 
     def _table(self, name: str) -> tuple[list[str], list[npt.NDArray[Any]]]:
+        self._main()
+        if name not in self.groups:
+            known = ", ".join(map(repr, self.groups))
+            raise ValueError(f"`group` must be one of {known}. Received: group={name!r}")
         group = self.groups[name]
         data, fields = group.data, ["step", "epoch", "fit", "loss", "learning_rate"]
         names, columns = [*fields, "skipped", "clipped"], [data[field] for field in fields]

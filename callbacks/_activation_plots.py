@@ -53,7 +53,9 @@ def plot_activation_stats(record: TrainingRecord, *, points: int = 20_000) -> Fi
     layers = [column["path"] for column in group.columns]
     shown = [name for name in _SHARES if np.isfinite(data[name]).any()]
     figure = look.new_figure(2.6 + 2.1 * len(shown))
-    panels = figure.subplots(1 + len(shown), 1, squeeze=False, height_ratios=(1.2, *[1] * len(shown)))
+    panels = figure.subplots(
+        1 + len(shown), 1, squeeze=False, height_ratios=(1.2, *[1] * len(shown))
+    )
     top, *below = panels[:, 0]
     _by_depth(top, layers, data["step"], data["std"].astype(np.float64))
     for axes, name in zip(below, shown, strict=True):

@@ -129,7 +129,9 @@ class ActivationRow:
         tensors = [tf.cast(call[which], tf.float32) for call in calls]
         if len(tensors) == 1:
             return tensors[0]
-        return tf.concat([tf.reshape(_units_last(each, one), [-1, one.units or 1]) for each in tensors], 0)
+        return tf.concat(
+            [tf.reshape(_units_last(each, one), [-1, one.units or 1]) for each in tensors], 0
+        )
 
     def _saturated(self, at: int, output: Any) -> Any:
         """The share of elements beyond the flat points."""

@@ -6,6 +6,7 @@ prediction run in graphs of their own, so that they never mix with a training st
 """
 
 import functools
+import inspect
 import threading
 import weakref
 from collections.abc import Iterator
@@ -104,32 +105,34 @@ class LayerTaps:
                     self._patches.put(layer, "call", functools.partial(self._wrap, id(layer)))
 
     def _wrap(self, layer: int, original: Any) -> Any:
-        @functools.wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
             outputs = original(*args, **kwargs)
             self._keep(layer, args, outputs)
             return outputs
 
-        return call
+        return _looking_like(original, call)
 
     def _wrap_model(self, original: Any) -> Any:
-        @functools.wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
-            self._hook_layers()  # those that a subclassed model has made only now
-            kept = self._kept
-            # In a graph of its own it would not mix with a step.
-            validates = kwargs.get("training") is False and tf.executing_eagerly()
-            kept.ignores = validates and not self._inference
+            self._before_model(kwargs)
             try:
                 outputs = original(*args, **kwargs)
             finally:
-                ignored, kept.ignores = kept.ignores, False
+                ignored, self._kept.ignores = self._kept.ignores, False
             if not (self.paused or ignored):
-                kept.returned += keras.tree.flatten(outputs)
+                self._kept.returned += keras.tree.flatten(outputs)
             return outputs
 
-        return call
+        return _looking_like(original, call)
 
+    @tf.autograph.experimental.do_not_convert
+    def _before_model(self, kwargs: dict[str, Any]) -> None:
+        self._hook_layers()  # those that a subclassed model has made only now
+        # In a graph of its own it would not mix with a step.
+        validates = kwargs.get("training") is False and tf.executing_eagerly()
+        self._kept.ignores = validates and not self._inference
+
+    @tf.autograph.experimental.do_not_convert
     def _keep(self, layer: int, args: tuple[Any, ...], outputs: Any) -> None:
         kept, output = self._kept, _first_tensor(outputs)
         if self.paused or kept.ignores or output is None:
@@ -139,6 +142,13 @@ class LayerTaps:
             self.clear()
             kept.root = root
         kept.calls.append((layer, _first_tensor(args), output))
+
+
+def _looking_like(original: Any, call: Any) -> Any:
+    # Not `functools.wraps`: AutoGraph would find the original's source, and run that.
+    call.__name__, call.__doc__ = original.__name__, original.__doc__
+    call.__signature__ = inspect.signature(original)
+    return call
 
 
 def _first_tensor(nested: Any) -> Any:
@@ -162,7 +172,9 @@ def _graphs_around(graph: Any) -> Iterator[Any]:
 
 def _root(tensor: Any) -> Any:
     """The outermost graph that a tensor is in, None of an eager one."""
-    return functools.reduce(lambda _, graph: graph, _graphs_around(getattr(tensor, "graph", None)), None)
+    return functools.reduce(
+        lambda _, graph: graph, _graphs_around(getattr(tensor, "graph", None)), None
+    )
 
 
 def _reachable(tensor: Any, here: list[Any]) -> bool:

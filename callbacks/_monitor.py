@@ -4,6 +4,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -63,15 +64,8 @@ class Monitor(keras.callbacks.Callback):
         self, every: int, directory: str | Path | None, verbose: int, memory_limit: int
     ) -> None:
         super().__init__()
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(
-                f"`every` must be a whole number of steps, at least 1. Received: every={every!r}"
-            )
-        if memory_limit < 1:
-            raise ValueError(
-                f"`memory_limit` must be at least 1 byte. Received: memory_limit={memory_limit!r}"
-            )
-        self.every = every
+        TrainingRecord(memory_limit=memory_limit)  # its rule for it
+        self.every = _whole(every, "every", "steps")
         self.directory = None if directory is None else Path(directory)
         self.verbose = verbose
         self.memory_limit = memory_limit
@@ -127,22 +121,19 @@ class Monitor(keras.callbacks.Callback):
         self._print_line()
         self._epoch, self._rows_of_epoch, self._logs = epoch, [], None
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Reads the device before its buffer overflows."""
-        if self._ring is None:
-            return
-        self._steps_unread += self._steps_per_call
-        if self._steps_unread + self._steps_per_call > self._ring.capacity * self.every:
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Counts the steps, and reads the device before its buffer overflows."""
+        ring = self._ring
+        if ring and self._steps_unread + self._steps_per_call > ring.capacity * self.every:
             with self._guard():
                 self._read()
+        self._steps_unread += self._steps_per_call
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Puts the epoch's logs, ours among them, into the record."""
         with self._guard():
             if not self._has_begun:
                 return
-            if self._logs is None:
-                self._add_logs({})
             added = self._logs or {}
             logs = {} if logs is None else logs
             logs.update(added)
@@ -164,11 +155,10 @@ class Monitor(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Unhooks."""
         self._print_line()
-        if self._tap is not None and self._ring is None:
-            warnings.warn(
-                f"{type(self).__name__} saw no step: none passed through `model.optimizer`. For another "
-                f"optimizer use `with {type(self).__name__}().watch(optimizer, model):`.",
-                stacklevel=2,
+        if self._tap is not None and self._ring is None and self._steps_unread:
+            self._warn(
+                "saw no step: none passed through `model.optimizer`. For another optimizer use "
+                f"`with {type(self).__name__}().watch(optimizer, model):`."
             )
         self.detach()
 
@@ -204,6 +194,11 @@ class Monitor(keras.callbacks.Callback):
         self._epoch = -1
         try:
             yield self
+            if self._tap is not None and self._ring is None:
+                self._warn(
+                    "saw no step. A `tf.function` that was called before `watch` can't be seen: "
+                    "enter `watch` first, or make a new `tf.function` inside of it."
+                )
         finally:
             self.detach()
 
@@ -218,6 +213,7 @@ class Monitor(keras.callbacks.Callback):
 
     # ------------------------------------------------------------------ called by the tap
 
+    @tf.autograph.experimental.do_not_convert
     def before_step(self, step: Step) -> Callable[[], None] | None:
         """Records a step; called while it is being traced."""
         row, waits = self._row(step)
@@ -233,11 +229,7 @@ class Monitor(keras.callbacks.Callback):
     def failed(self, error: Exception) -> None:
         """Stops watching, with one warning: no error of a monitor ends a training run."""
         self._unhook()
-        warnings.warn(
-            f"{type(self).__name__} stopped watching, training goes on "
-            f"({type(error).__name__}: {error}).",
-            stacklevel=2,
-        )
+        self._warn(f"stopped watching, training goes on ({type(error).__name__}: {error}).")
 
     # ------------------------------------------------------------------ inside
 
@@ -300,12 +292,18 @@ class Monitor(keras.callbacks.Callback):
             self.records.append(TrainingRecord(network, memory_limit=self.memory_limit))
             self.records[-1].add_group(group)
             if self.directory:
-                self.directory.mkdir(parents=True, exist_ok=True)
-                path = _free_path(self.directory, self.file_name)
-                self.records[-1].stream_to(path)
-                from .tensorboard import LiveEventWriter  # 0.2 s, for those who want it
+                self._open_files(self.directory)
 
-                self._events = LiveEventWriter(path.with_suffix(""), self.log_layers)
+    def _open_files(self, directory: Path) -> None:
+        from .tensorboard import LiveEventWriter  # 0.2 s, for those who want it
+
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            path = _free_path(directory, self.file_name)
+            self.records[-1].stream_to(path)
+            self._events = LiveEventWriter(path.with_suffix(""), self.log_layers)
+        except OSError as error:
+            self._warn(f"can't write to `directory` ({error}). The record goes on in memory.")
 
     def _continued_by(self, group: Rows) -> bool:
         """Whether a group's rows go on in the last record."""
@@ -318,18 +316,18 @@ class Monitor(keras.callbacks.Callback):
         """Moves what the device has recorded into the record."""
         if self._ring is None:
             return
-        # An exception ends `fit` without telling us: steps beyond the next call are not ours.
-        ours = self._steps_unread + self._steps_per_call if self._in_fit else None
-        steps, values, lost = self._ring.read(ours)
+        # An exception ends `fit` without telling us: steps that we did not see begin are not ours.
+        steps, values, lost = self._ring.read(self._steps_unread if self._in_fit else None)
         self._steps_done, self._steps_unread = self._ring.steps_read, 0
         if lost:
-            warnings.warn(
-                f"{type(self).__name__} lost {lost} rows: the loop ran for more steps than the device "
-                f"holds ({self._ring.capacity * self.every}). Read `record` more often, or pass a larger "
-                "`every=`.",
-                stacklevel=2,
+            self._warn(
+                f"lost {lost} rows: the loop ran for more steps than the device holds "
+                f"({self._ring.capacity * self.every}). Read `record` more often, or pass a "
+                "larger `every=`."
             )
         self._append(steps, values, self._decode)
+        if self._ring.was_ahead:
+            self._unhook()
 
     def _append(
         self,
@@ -350,21 +348,21 @@ class Monitor(keras.callbacks.Callback):
     def _logs_of_model(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def logs_of_model(logs: Any) -> Any:
             logs = original(logs)
-            # Keras makes a history for each `fit`; one after an exception in ours is not ours.
-            is_ours = getattr(self.model, "history", None) is self._history
-            if self._validates or not is_ours or not self._has_begun:
+            if self._validates or not self._has_begun:
                 return logs
-            added: dict[str, Any] = dict(logs)
+            if getattr(self.model, "history", None) is not self._history:
+                self.detach()  # an exception ended our `fit`; this is another
+                return logs
             with self._guard():
-                self._add_logs(added)
-            return added
+                self._collect()
+                self._logs = self._epoch_logs(self._record_of_epoch())
+            return {**logs, **(self._logs or {})}
 
         return logs_of_model
 
-    def _add_logs(self, logs: dict[str, Any]) -> None:
+    def _collect(self) -> None:
+        """Completes the record of an epoch."""
         self._read()
-        self._logs = self._epoch_logs(self._record_of_epoch())
-        logs.update(self._logs)
 
     def _print_line(self) -> None:
         # Only now, since at the end of an epoch the progress bar is still to draw its last.
@@ -374,11 +372,14 @@ class Monitor(keras.callbacks.Callback):
 
     def _record_of_epoch(self) -> TrainingRecord:
         group = next(iter(self.records[-1].groups.values()))
-        record = TrainingRecord()
+        record = TrainingRecord(self.records[-1].network)
         record.add_group(Rows.from_description(group.description() | {"stride": 1}))
         for rows in self._rows_of_epoch:
             record.append(group.name, rows)
         return record
+
+    def _warn(self, message: str) -> None:
+        warnings.warn(f"{type(self).__name__} {message}", stacklevel=3)
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
@@ -386,6 +387,16 @@ class Monitor(keras.callbacks.Callback):
             yield
         except Exception as error:
             self.failed(error)
+
+
+def _whole(number: Any, name: str, unit: str) -> int:
+    """A whole number that counts something, checked."""
+    if isinstance(number, bool) or not isinstance(number, Integral) or not 1 <= number < 2**31:
+        raise ValueError(
+            f"`{name}` must be a whole number of {unit}, at least 1 and below 2**31. "
+            f"Received: {name}={number!r}"
+        )
+    return int(number)
 
 
 def _replicas(model: Any) -> int:

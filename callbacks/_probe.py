@@ -32,7 +32,8 @@ def seen_on_probe(model: Any, probe: Any) -> Seen:
 
     Seeds that a layer draws from even so, and whatever else it counts, are set back.
     """
-    state = [(variable, np.array(variable)) for variable in model.non_trainable_variables]
+    numpy = keras.ops.convert_to_numpy
+    state = [(variable, numpy(variable)) for variable in model.non_trainable_variables]
     taps = LayerTaps(model, inference=True)
     taps.hook()
     try:
@@ -41,5 +42,5 @@ def seen_on_probe(model: Any, probe: Any) -> Seen:
     finally:
         taps.undo()
         for variable, value in state:
-            if not np.array_equal(np.array(variable), value):
+            if not np.array_equal(numpy(variable), value):
                 variable.assign(value)

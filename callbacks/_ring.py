@@ -21,10 +21,12 @@ class Ring:
 
     Attributes:
         steps_read: Number of the step after the last one that was read.
+        was_ahead: Whether the last read left out steps that were not to be believed in.
     """
 
     def __init__(self, width: int, capacity: int, every: int, start: int) -> None:
         self.capacity, self.every, self.steps_read = capacity, every, start
+        self.was_ahead = False
         self._rows = tf.Variable(tf.zeros([capacity, width]), trainable=False)
         self._count = tf.Variable(start, dtype=tf.int64, trainable=False)
 
@@ -61,6 +63,6 @@ class Ring:
         until = count if at_most is None else min(count, self.steps_read + at_most)
         first, end, newest = (-(-at // self.every) for at in (self.steps_read, until, count))
         oldest = min(max(first, newest - self.capacity), end)
-        self.steps_read = until
+        self.steps_read, self.was_ahead = until, count > until
         kept = np.arange(oldest, end, dtype=np.int64)
         return kept * self.every, self._rows.numpy()[kept % self.capacity], oldest - first

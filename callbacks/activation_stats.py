@@ -127,6 +127,7 @@ class ActivationStats(Monitor):
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Forgets what a model called between the steps has put out."""
+        super().on_train_batch_begin(batch, logs)
         if self._taps is not None:
             self._taps.clear()
 
@@ -192,11 +193,11 @@ class ActivationStats(Monitor):
     def _has_begun(self) -> bool:
         return super()._has_begun or (self.probe is not None and self._in_fit)
 
-    def _add_logs(self, logs: dict[str, Any]) -> None:
+    def _collect(self) -> None:
         due = (self._epoch + 1) % self.probe_every == 0
         if self.probe is not None and (due or self._watched_layers is None):
             self._take_probe(due)
-        super()._add_logs(logs)
+        super()._collect()
 
     def _take_probe(self, due: bool) -> None:
         """Begins the record and, where one is due, adds a row."""

@@ -1,7 +1,7 @@
 """`GradientNorms`: every layer's gradient norm, recorded from inside the training step."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -126,6 +126,8 @@ def watch(optimizer: Any, model: Any, **options: Any) -> Any:
 
 
 def _checked_statistics(statistics: Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(statistics, Iterable):
+        raise ValueError(f"`statistics` must be names. Received: statistics={statistics!r}")
     names = (statistics,) if isinstance(statistics, str) else tuple(statistics)
     for name in names:
         if name not in STATISTICS:

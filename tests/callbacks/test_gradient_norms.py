@@ -200,10 +200,9 @@ def test_an_exception_in_fit_leaves_record_and_optimizer_usable(error, first):
     with pytest.raises(error):
         fit(model, *(callbacks if first == "monitor" else callbacks[::-1]))
     assert monitor.record.steps.tolist() == [0, 1, 2]
-    fit(model, epochs=1)  # unwatched: what is left in the step is inert
-    assert len(monitor.record.steps) <= 4
-    monitor.detach()
-    assert "apply" not in vars(model.optimizer)
+    history = fit(model, epochs=1).history  # unwatched: what is left in the step is inert
+    assert [len(monitor.record.steps) for _ in range(3)] == [3, 3, 3]
+    assert "gradient_norm" not in history and "apply" not in vars(model.optimizer)
     fit(model, monitor, epochs=1)
     assert monitor.record.fit[-6:].tolist() == [1] * 6
 
@@ -336,7 +335,10 @@ def test_verbose_prints_a_line_an_epoch_and_zero_none(capsys):
         ({"every": 1.5}, "Received: every=1.5"),
         ({"every": True}, "Received: every=True"),
         ({"statistics": ("gradient_nrom",)}, "Received: 'gradient_nrom'"),
+        ({"every": 10**30}, "below 2.*Received: every=1000"),
+        ({"statistics": None}, "Received: statistics=None"),
         ({"memory_limit": 0}, "Received: memory_limit=0"),
+        ({"memory_limit": "1GB"}, "Received: memory_limit='1GB'"),
     ],
 )
 def test_bad_arguments_raise_at_construction(arguments, message):
@@ -370,6 +372,42 @@ def test_an_optimizer_that_never_runs_is_told():
     model.compile("sgd", "mse")
     with pytest.warns(UserWarning, match=r"saw no step.*watch\(optimizer, model\)"):
         model.fit(*data(classes=2), verbose=0, callbacks=[GradientNorms()])
+
+
+def test_an_exception_whose_record_is_read_only_after_another_fit():
+    model, monitor = network(), GradientNorms()
+    with pytest.raises(RuntimeError):
+        fit(model, monitor, Raises(2))
+    fit(model, epochs=2)
+    assert monitor.record.steps.tolist() == [0, 1, 2]
+    assert "apply" not in vars(model.optimizer)
+
+
+def test_an_unusable_directory_costs_one_warning_and_no_row(tmp_path):
+    (tmp_path / "file").write_text("")
+    monitor = GradientNorms(directory=tmp_path / "file")
+    with pytest.warns(UserWarning, match=r"can't write to `directory`"):
+        fit(network(), monitor)
+    assert len(monitor.record.steps) == 12
+
+
+def test_a_function_traced_before_watch_is_told():
+    model = network()
+    step = tf.function(
+        lambda: model.optimizer.apply(
+            [tf.zeros_like(v) for v in model.trainable_variables], model.trainable_variables
+        )
+    )
+    step()
+    with pytest.warns(UserWarning, match="called before `watch` can't be seen"):
+        with GradientNorms().watch(model.optimizer, model):
+            step()
+
+
+def test_no_epochs_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        fit(network(), GradientNorms(), epochs=0)
 
 
 def test_training_watched_raises_no_warning():

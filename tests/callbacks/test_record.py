@@ -165,6 +165,22 @@ def test_a_damaged_row_is_left_out_and_told(tmp_path):
     assert read.truncated and "truncated" in repr(read)
 
 
+def test_a_flipped_bit_anywhere_raises_nothing_and_gives_no_wrong_row(tmp_path):
+    record = record_of(range(20))
+    path = tmp_path / "run.record"
+    record.save(path)
+    whole = path.read_bytes()
+    right = {row.tobytes() for row in record.groups["gradients"].data}
+    for at in range(len(b"trainwell-record-1\n"), len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << at % 8
+        path.write_bytes(damaged)
+        read = TrainingRecord.load(path)
+        assert read.truncated
+        for group in read.groups.values():
+            assert {row.tobytes() for row in group.data} <= right
+
+
 def test_what_is_not_a_record_is_refused(tmp_path):
     (tmp_path / "x.record").write_bytes(b"\x80\x04pickle")
     with pytest.raises(ValueError, match="is not a trainwell record"):

@@ -1,6 +1,7 @@
 """The figure of the activations: how wide each layer's signal is, and what is flat or dead."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from . import _figures as look
 from ._palette import INK, MUTED, depth_colours
-from ._series import Doubles, bin_centers, binned
+from ._series import Doubles, Steps, bin_centers, binned
 from .record import TrainingRecord
 
 _SHARES = {
@@ -53,7 +54,7 @@ def plot_activation_stats(record: TrainingRecord, *, points: int = 20_000) -> Fi
     layers = [column["path"] for column in group.columns]
     shown = [name for name in _SHARES if np.isfinite(data[name]).any()]
     figure = look.new_figure(2.6 + 2.1 * len(shown))
-    panels = figure.subplots(
+    panels: Any = figure.subplots(
         1 + len(shown), 1, squeeze=False, height_ratios=(1.2, *[1] * len(shown))
     )
     top, *below = panels[:, 0]
@@ -68,7 +69,7 @@ def plot_activation_stats(record: TrainingRecord, *, points: int = 20_000) -> Fi
     return figure
 
 
-def _by_depth(axes: Axes, layers: Sequence[str], steps: Doubles, std: Doubles) -> None:
+def _by_depth(axes: Axes, layers: Sequence[str], steps: Steps, std: Doubles) -> None:
     look.style(axes, "Standard deviation of each layer's output", "std")
     floor = look.log_scale(axes, std[[0, -1]], bool((std[[0, -1]] == 0).any()))
     depth = np.arange(1, len(layers) + 1)
@@ -88,7 +89,7 @@ def _by_depth(axes: Axes, layers: Sequence[str], steps: Doubles, std: Doubles) -
 
 
 def _over_steps(
-    axes: Axes, name: str, layers: Sequence[str], steps: Doubles, shares: Doubles, points: int
+    axes: Axes, name: str, layers: Sequence[str], steps: Steps, shares: Doubles, points: int
 ) -> None:
     look.style(axes, _SHARES[name], "share")
     axes.set_ylim(-0.03, 1.03)

@@ -101,7 +101,7 @@ class ActivationRow:
         self.width = int(self._ends[-1])
 
     def __call__(self) -> Any:
-        """The row `[width]`: means, deviations, shares of awake and dead, of saturated, loss, rate."""
+        """The row `[width]`: means, deviations, awake and dead, saturated, loss and rate."""
         outputs = {at: self._tensor(self._watched[at], 1) for at in self._seen}
         parts = _means_and_deviations(list(outputs.values())) if outputs else []
         if self._mortal:
@@ -147,7 +147,7 @@ class ActivationRow:
         return tf.reduce_mean(tf.cast(flat, tf.float32))
 
     def _awake_and_dead(self, outputs: dict[int, Any]) -> Any:
-        """For each layer whose units can die, the share of outputs above 0 and that of dead units."""
+        """Of each layer whose units can die the share of outputs above 0, then of dead units."""
         watched = [self._watched[at] for at in self._mortal]
         units = [one.units or 1 for one in watched]
         # Of outputs that are never negative; NaN is not asleep.

@@ -12,7 +12,7 @@ from ._series import has_rows, layers_with
 from ._tables import number, table_html
 from ._training_curves import metric_names, plot_training_curves
 from .plots import plot_gradient_norms, plot_learning_speed
-from .record import Part, TrainingRecord
+from .record import TrainingRecord
 
 
 class RemedyLike(Protocol):
@@ -103,11 +103,9 @@ def figures_html(record: TrainingRecord, points: int) -> str:
         return "\n".join([*parts, "<p>No step's gradients were recorded.</p>"])
     norms = plot_gradient_norms(record, part=main_part(record), points=points)
     parts.append(figure_html(norms, "Gradient norm of each layer, and the loss of each batch."))
-    hidden = record.hidden_kernels()
-    part: Part = "bias" if set(hidden) & set(layers_with(record, "bias")) else "kernel"
-    if len(hidden) > 1:
-        speed = plot_learning_speed(record, part=part, points=points)
-        caption = f"Speed of learning: {part} gradient norm of each hidden layer, smoothed."
+    if len(record.hidden_kernels()) > 1:
+        speed = plot_learning_speed(record, points=points)
+        caption = "Speed of learning: gradient norm of each hidden layer, smoothed."
         parts.append(figure_html(speed, caption))
     return "\n".join([*parts, layer_table_html(record)])
 

@@ -51,6 +51,23 @@ def watched_layers(model: Any, seen: Seen, asked: Sequence[Any] | None) -> list[
     return watched
 
 
+def checked_layers(layers: Any) -> list[Any] | None:
+    """The argument `layers` as a list.
+
+    Raises:
+        ValueError: It is no list of layers and names.
+    """
+    if layers is None:
+        return None
+    listed = isinstance(layers, (list, tuple)) and len(layers) > 0
+    if not listed or not all(isinstance(one, (str, keras.Layer)) for one in layers):
+        raise ValueError(
+            "`layers` must be a list of layers or of their names, or None for all that apply an "
+            f"activation. Received: layers={layers!r}"
+        )
+    return list(layers)
+
+
 def _named(model: Any) -> list[tuple[str, Any]]:
     """All layers by path; later ones of the same path get `:2`, `:3`."""
     named: dict[str, Any] = {}

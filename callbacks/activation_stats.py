@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -16,7 +15,7 @@ from ._monitor import Monitor
 from ._probe import checked_probe, seen_on_probe
 from ._rows import Rows
 from ._step import Step
-from ._watched_layers import watched_layers
+from ._watched_layers import checked_layers, watched_layers
 from .record import DEFAULT_MEMORY_LIMIT, TrainingRecord
 
 
@@ -88,6 +87,8 @@ class ActivationStats(Monitor):
     """
 
     file_name = "activations"
+    _taps: LayerTaps | None
+    _watched_layers: list[Watched] | None
 
     def __init__(
         self,
@@ -105,7 +106,7 @@ class ActivationStats(Monitor):
         _check_count("probe_every", probe_every, "epochs")
         if window is not None:
             _check_count("window", window, "recorded steps")
-        self.layers = _checked_layers(layers)
+        self.layers = checked_layers(layers)
         self.probe, self.probe_every, self.window = checked_probe(probe), probe_every, window
         self._asleep: Any = None
         self._asleep_of: list[Watched] = []
@@ -170,7 +171,8 @@ class ActivationStats(Monitor):
         steps = self.params.get("steps") if self._in_fit and self.params else None
         if self.window or not steps:
             return self.window or math.inf
-        return math.ceil(steps / (step.optimizer.gradient_accumulation_steps or 1) / self.every)
+        per_row = (step.optimizer.gradient_accumulation_steps or 1) * self.every
+        return float(math.ceil(steps / per_row))
 
     def _epoch_logs(self, epoch: TrainingRecord) -> dict[str, float]:
         logs: dict[str, float] = {}
@@ -219,8 +221,8 @@ class ActivationStats(Monitor):
         if self.probe is not None:
             if not self._in_fit:
                 raise ValueError(
-                    "A loop of your own has no epochs for `probe` to be passed at the end of. Leave "
-                    "`probe` out. Received: a probe batch"
+                    "A loop of your own has no epochs for `probe` to be passed at the end of. "
+                    "Leave `probe` out. Received: a probe batch"
                 )
             self._iterations_before = int(optimizer.iterations) - self._steps_done
             return
@@ -235,8 +237,8 @@ class ActivationStats(Monitor):
 
     def _let_go(self) -> None:
         super()._let_go()
-        self._taps: LayerTaps | None = None
-        self._watched_layers: list[Watched] | None = None
+        self._taps = None
+        self._watched_layers = None
 
 
 def _check_count(name: str, value: Any, of_what: str) -> None:
@@ -244,15 +246,3 @@ def _check_count(name: str, value: Any, of_what: str) -> None:
         raise ValueError(
             f"`{name}` must be a whole number of {of_what}, at least 1. Received: {name}={value!r}"
         )
-
-
-def _checked_layers(layers: Any) -> list[Any] | None:
-    if layers is None:
-        return None
-    listed = isinstance(layers, (list, tuple)) and len(layers) > 0
-    if not listed or not all(isinstance(one, (str, keras.Layer)) for one in layers):
-        raise ValueError(
-            "`layers` must be a list of layers or of their names, or None for all that apply an "
-            f"activation. Received: layers={layers!r}"
-        )
-    return list(layers)

@@ -44,7 +44,7 @@ def plot_gradient_norms(
 
     Example:
     ```python
-    plot_gradient_norms(doctor.record).savefig("norms.png")
+    plot_gradient_norms(monitor.record).savefig("norms.png")
     ```
     """
     series = layer_series(record, "gradient_norm", part, points)
@@ -72,16 +72,16 @@ def plot_gradient_norms(
 def plot_learning_speed(
     record: TrainingRecord,
     *,
-    part: Part = "bias",
+    part: Part | None = None,
     smooth: int | None = None,
     points: int = 20_000,
 ) -> Figure:
-    """Draws how fast each hidden layer learns: the norm of its bias gradient over the steps.
+    """Draws how fast each hidden layer learns: the norm of its gradient over the steps.
 
     Args:
         record: The record.
-        part: `"bias"`, as in the text, or `"kernel"` for layers without biases. Defaults to
-            `"bias"`.
+        part: `"bias"`, as in the text, `"kernel"` or `"all"`. Defaults to `None`: the biases
+            where a hidden layer has any (batch normalization drops them), else the kernels.
         smooth: Integer. Rows in the running geometric mean; 1 draws the norms themselves. Defaults
             to a fiftieth of the rows.
         points: Integer. Points to draw, over all layers together, in 50 to 300 bins of steps.
@@ -97,8 +97,11 @@ def plot_learning_speed(
     Reference:
         - Nielsen, Neural Networks and Deep Learning (2015), chapter 5.
     """
-    if smooth is not None and smooth < 1:
-        raise ValueError(f"`smooth` must be at least 1 row. Received: smooth={smooth}")
+    if smooth is not None and (not isinstance(smooth, int) or smooth < 1):
+        raise ValueError(
+            f"`smooth` must be a whole number of rows, at least 1. Received: smooth={smooth!r}"
+        )
+    part = part or _part_with_biases(record)
     hidden = _hidden_with(record, part)
     series = layer_series(record, "gradient_norm", part, points, hidden)
     names = look.short_names(series.layers)
@@ -163,13 +166,19 @@ def _layer_lines(
     ]
 
 
+def _part_with_biases(record: TrainingRecord) -> Part:
+    biases = layers_with(record, "bias") if record.groups else []
+    return "bias" if set(record.hidden_kernels()) & set(biases) else "kernel"
+
+
 def _hidden_with(record: TrainingRecord, part: Part) -> list[str]:
     having = layers_with(record, part) if record.groups else []
     hidden = [layer for layer in record.hidden_kernels() if layer in having]
     if not hidden:
         raise ValueError(
-            f"No hidden layer has a {part} that a gradient reaches (batch normalization drops "
-            f"biases). Received: part={part!r}. Pass part='kernel', or part='all'."
+            f"No hidden layer has a variable of this part that a gradient reaches. Received: "
+            f"part={part!r}. With hidden layers, leave `part` out; a network without any has no "
+            "speed of learning to compare."
         )
     return hidden
 

@@ -147,7 +147,9 @@ class TrainingRecord:
                 and part in ("all", column["part"])
                 and column["connected"]
             ]
-            if chosen:
+            if chosen and statistic not in STATISTICS:  # recorded by layer: one column each
+                result[:, at] = values[:, chosen[0]]
+            elif chosen:
                 sizes = np.array([group.columns[i]["size"] for i in chosen], np.float64)
                 result[:, at] = STATISTICS[statistic].combine(values[:, chosen], sizes)
         return result
@@ -255,19 +257,19 @@ class TrainingRecord:
         groups[index].append(rows)
         self.truncated |= damaged
 
-    def to_csv(self, path: str | PathLike[str], group: str = "gradients") -> None:
+    def to_csv(self, path: str | PathLike[str], group: str | None = None) -> None:
         """Writes a group as a table: a line a step, a column a statistic and variable."""
-        names, columns = self._table(group)
+        names, columns = self._table(group or self._main().name)
         with Path(path).open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(names)
             writer.writerows(zip(*(column.tolist() for column in columns), strict=True))
 
-    def to_frame(self, group: str = "gradients") -> "pd.DataFrame":
+    def to_frame(self, group: str | None = None) -> "pd.DataFrame":
         """A group as a pandas data frame with the columns of `to_csv`, indexed by step."""
         import pandas as pd
 
-        names, columns = self._table(group)
+        names, columns = self._table(group or self._main().name)
         return pd.DataFrame(dict(zip(names, columns, strict=True))).set_index("step")
 
     # ------------------------------------------------------------------ inside

@@ -30,7 +30,9 @@ def write_report(
 
     Args:
         record: The record, live or loaded; it may be empty.
-        findings: What `diagnose` found in it, shown in this order; it may be empty.
+        findings: What is wrong with the run, each with the attributes `symptom`, `layers`,
+            `severity`, `first_step`, `evidence`, `remedies`, `cause`; shown in this order; it may
+            be empty.
         path: The file, for example `"report.html"`.
         title: Title of the page. Defaults to the network's name.
 
@@ -39,7 +41,7 @@ def write_report(
 
     Example:
     ```python
-    write_report(doctor.record, doctor.findings, "report.html")
+    write_report(monitor.record, [], "report.html")
     ```
     """
     body = [

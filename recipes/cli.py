@@ -51,6 +51,9 @@ def _run() -> int:
         # package of that name before.
         if not hasattr(error, "format_message"):
             raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+            return REFUSED
         return _refuse(f"{error.format_message().rstrip('.')}. See `trainwell --help`.")
     if code == INTERRUPTED:
         print("trainwell: interrupted", file=sys.stderr)
@@ -126,7 +129,8 @@ def report(
 
     if "gradient_norm" in loaded.statistics:
         plot_gradient_norms(loaded).savefig(out / "gradient_norms.png")
-        plot_learning_speed(loaded).savefig(out / "learning_speed.png")
+        if loaded.hidden_kernels():
+            plot_learning_speed(loaded).savefig(out / "learning_speed.png")
     write_report(loaded, [], out / "report.html")
     summary = {
         "record": str(record),

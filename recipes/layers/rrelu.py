@@ -1,12 +1,13 @@
 """`RReLU`: a leaky ReLU whose slope is drawn anew for each element while it trains."""
 
+from numbers import Real
 from typing import Any
 
 import keras
 
 
 @keras.saving.register_keras_serializable(package="trainwell")
-class RReLU(keras.layers.Layer):  # type: ignore[misc]
+class RReLU(keras.layers.Layer):
     """Randomized leaky ReLU, a regularizer for networks that overfit.
 
     ```
@@ -51,7 +52,8 @@ class RReLU(keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         # `not` around the whole, so that NaN is refused as well.
-        if not 0 <= lower <= upper < float("inf"):
+        numbers = all(isinstance(slope, Real) for slope in (lower, upper))
+        if not (numbers and 0 <= lower <= upper < float("inf")):
             raise ValueError(
                 f"The slopes of RReLU must satisfy 0 <= lower <= upper, both finite. Received: "
                 f"lower={lower!r}, upper={upper!r}. Xu et al. use lower=1/8, upper=1/3."

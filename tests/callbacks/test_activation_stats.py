@@ -129,6 +129,14 @@ def test_activation_layers_with_parameters():
     assert np.isnan([dead["leaky"], dead["elu"], dead["prelu"]]).all()
 
 
+def test_the_record_reads_by_layer_and_as_a_table(tmp_path):
+    record = watched(stack(layers.Dense(3, "relu", name="a"), layers.Dense(3, "tanh", name="b")))
+    np.testing.assert_array_equal(record.by_layer("std"), record["std"])
+    record.to_csv(tmp_path / "activations.csv")
+    header, *rows = (tmp_path / "activations.csv").read_text().splitlines()
+    assert {"std:a", "dead_fraction:b"} <= set(header.split(",")) and len(rows) == 4
+
+
 # ---------------------------------------------------------------------- dead units
 
 
@@ -443,7 +451,7 @@ def test_training_is_bit_identical(optimizer, jit, probe):
 
 def left_on(model):
     parts = [model, *model.layers]
-    return [(part.name, name) for part in parts for name in vars(part) if "call" == name]
+    return [(part.name, name) for part in parts for name in vars(part) if name == "call"]
 
 
 def test_after_fit_nothing_is_left_whoever_goes_first():

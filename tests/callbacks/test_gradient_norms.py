@@ -399,9 +399,9 @@ def test_a_function_traced_before_watch_is_told():
         )
     )
     step()
-    with pytest.warns(UserWarning, match="called before `watch` can't be seen"):
-        with GradientNorms().watch(model.optimizer, model):
-            step()
+    told = pytest.warns(UserWarning, match="called before `watch` can't be seen")
+    with told, GradientNorms().watch(model.optimizer, model):
+        step()
 
 
 def test_no_epochs_no_warning():

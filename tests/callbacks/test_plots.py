@@ -167,12 +167,14 @@ def test_learning_speed_smooths_and_keeps_the_raw_norms_behind():
     np.testing.assert_array_equal(raw, biases[:, :2].T)
 
 
-def test_learning_speed_without_biases_names_the_way_out():
-    record = record_of(random_norms(5, 3))
-    with pytest.raises(ValueError, match="part='kernel'"):
-        plot_learning_speed(record)
-    axes = plot_learning_speed(record, part="kernel").axes[0]
+def test_learning_speed_without_biases_is_that_of_the_kernels():
+    norms = random_norms(5, 3)
+    record = record_of(norms)
+    axes = plot_learning_speed(record, smooth=1).axes[0]
     assert list(lines(axes)) == ["hidden_1", "hidden_2"]
+    np.testing.assert_array_equal(lines(axes)["hidden_1"].get_ydata(), norms[:, 0])
+    with pytest.raises(ValueError, match="leave `part` out"):
+        plot_learning_speed(record, part="bias")
 
 
 def test_depth_profiles_draws_each_networks_first_finite_step():

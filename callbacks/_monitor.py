@@ -4,15 +4,15 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ._arguments import whole
 from ._eager import eagerly
 from ._keras_private import EPOCH_LOGS
 from ._network import describe_network
@@ -20,7 +20,7 @@ from ._optimizer_tap import Tap
 from ._patches import Patches
 from ._ring import Ring
 from ._rows import Rows
-from ._step import Step
+from ._step import Step, StepRow
 from ._train_function import Retraced, retrace_would_change
 from .record import TrainingRecord
 
@@ -29,18 +29,6 @@ if TYPE_CHECKING:
 
 _RING_BYTES = 2**20
 _WATCH_RING_BYTES = 64 * 2**20  # nobody calls us between the steps of a custom loop
-
-
-class StepRow(Protocol):
-    """Computes the numbers of a step on the device, and puts them into a record on the host."""
-
-    width: int
-
-    def __call__(self) -> Any:
-        """The numbers `[width]`, a float32 tensor."""
-
-    def decode(self, values: npt.NDArray[np.float32], rows: npt.NDArray[np.void]) -> None:
-        """Fills rows `[n]` from numbers `[n, width]`."""
 
 
 class Monitor(keras.callbacks.Callback):
@@ -60,12 +48,18 @@ class Monitor(keras.callbacks.Callback):
     micro_batches = False
     log_layers = False
 
+    _tap: Tap | None
+    _retraced: Retraced | None
+    _ring: Ring | None
+    _logs: dict[str, float] | None
+    _rows_of_epoch: list[npt.NDArray[np.void]]
+
     def __init__(
         self, every: int, directory: str | Path | None, verbose: int, memory_limit: int
     ) -> None:
         super().__init__()
         TrainingRecord(memory_limit=memory_limit)  # its rule for it
-        self.every = _whole(every, "every", "steps")
+        self.every = whole("every", every, "steps")
         self.directory = None if directory is None else Path(directory)
         self.verbose = verbose
         self.memory_limit = memory_limit
@@ -267,16 +261,16 @@ class Monitor(keras.callbacks.Callback):
         self._let_go()
 
     def _let_go(self) -> None:
-        self._tap: Tap | None = None
-        self._retraced: Retraced | None = None
-        self._ring: Ring | None = None
+        self._tap = None
+        self._retraced = None
+        self._ring = None
         self._in_fit = False
         self._steps_per_call, self._steps_unread, self._epoch = 1, 0, -1
         self._patches = Patches()
-        self._logs: dict[str, float] | None = None
+        self._logs = None
         self._validates = False
         self._line = ""
-        self._rows_of_epoch: list[npt.NDArray[np.void]] = []
+        self._rows_of_epoch = []
 
     def _open(self, step: Step, width: int) -> None:
         self._start(self._group(step))
@@ -387,16 +381,6 @@ class Monitor(keras.callbacks.Callback):
             yield
         except Exception as error:
             self.failed(error)
-
-
-def _whole(number: Any, name: str, unit: str) -> int:
-    """A whole number that counts something, checked."""
-    if isinstance(number, bool) or not isinstance(number, Integral) or not 1 <= number < 2**31:
-        raise ValueError(
-            f"`{name}` must be a whole number of {unit}, at least 1 and below 2**31. "
-            f"Received: {name}={number!r}"
-        )
-    return int(number)
 
 
 def _replicas(model: Any) -> int:

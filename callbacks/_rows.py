@@ -77,6 +77,16 @@ class Rows:
         kept: npt.NDArray[np.void] = rows[rows["step"] % (self.every * self.stride) == 0]
         return kept
 
+    def table(self) -> tuple[list[str], list[npt.NDArray[Any]]]:
+        """Names and values of a column per field of the step, then per statistic and column."""
+        data, fields = self.data, ["step", "epoch", "fit", "loss", "learning_rate"]
+        names, values = [*fields, "skipped", "clipped"], [data[field] for field in fields]
+        values += [(data["flags"] & flag) > 0 for flag in (SKIPPED, CLIPPED)]
+        for statistic in self.statistics:
+            names += [f"{statistic}:{column['path']}" for column in self.columns]
+            values += list(data[statistic].T)
+        return names, values
+
     def description(self) -> dict[str, Any]:
         """Everything but the rows, as plain data."""
         return {

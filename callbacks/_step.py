@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 
@@ -51,3 +53,15 @@ class Listener(Protocol):
 
     def failed(self, error: Exception) -> None:
         """Called when watching a step raised; the step itself goes on."""
+
+
+class StepRow(Protocol):
+    """Computes the numbers of a step on the device, and puts them into a record on the host."""
+
+    width: int
+
+    def __call__(self) -> Any:
+        """The numbers `[width]`, a float32 tensor."""
+
+    def decode(self, values: npt.NDArray[np.float32], rows: npt.NDArray[np.void]) -> None:
+        """Fills rows `[n]` from numbers `[n, width]`."""

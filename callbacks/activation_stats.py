@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ._activation_row import STATISTICS, ActivationRow, Watched
+from ._arguments import whole
 from ._eager import eagerly
 from ._layer_taps import LayerTaps, Seen
 from ._monitor import Monitor
@@ -103,9 +104,9 @@ class ActivationStats(Monitor):
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
     ) -> None:
         super().__init__(every, directory, verbose, memory_limit)
-        _check_count("probe_every", probe_every, "epochs")
+        whole("probe_every", probe_every, "epochs")
         if window is not None:
-            _check_count("window", window, "recorded steps")
+            whole("window", window, "recorded steps")
         self.layers = checked_layers(layers)
         self.probe, self.probe_every, self.window = checked_probe(probe), probe_every, window
         self._asleep: Any = None
@@ -239,10 +240,3 @@ class ActivationStats(Monitor):
         super()._let_go()
         self._taps = None
         self._watched_layers = None
-
-
-def _check_count(name: str, value: Any, of_what: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(
-            f"`{name}` must be a whole number of {of_what}, at least 1. Received: {name}={value!r}"
-        )

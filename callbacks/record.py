@@ -259,7 +259,7 @@ class TrainingRecord:
 
     def to_csv(self, path: str | PathLike[str], group: str | None = None) -> None:
         """Writes a group as a table: a line a step, a column a statistic and variable."""
-        names, columns = self._table(group or self._main().name)
+        names, columns = self._group(group).table()
         with Path(path).open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(names)
@@ -269,7 +269,7 @@ class TrainingRecord:
         """A group as a pandas data frame with the columns of `to_csv`, indexed by step."""
         import pandas as pd
 
-        names, columns = self._table(group or self._main().name)
+        names, columns = self._group(group).table()
         return pd.DataFrame(dict(zip(names, columns, strict=True))).set_index("step")
 
     # ------------------------------------------------------------------ inside
@@ -317,16 +317,9 @@ class TrainingRecord:
         for logs in self.epochs:
             writer.json({"epoch": logs})
 
-    def _table(self, name: str) -> tuple[list[str], list[npt.NDArray[Any]]]:
-        self._main()
-        if name not in self.groups:
+    def _group(self, name: str | None) -> Rows:
+        main = self._main()
+        if name is not None and name not in self.groups:
             known = ", ".join(map(repr, self.groups))
             raise ValueError(f"`group` must be one of {known}. Received: group={name!r}")
-        group = self.groups[name]
-        data, fields = group.data, ["step", "epoch", "fit", "loss", "learning_rate"]
-        names, columns = [*fields, "skipped", "clipped"], [data[field] for field in fields]
-        columns += [(data["flags"] & flag) > 0 for flag in (SKIPPED, CLIPPED)]
-        for statistic in group.statistics:
-            names += [f"{statistic}:{column['path']}" for column in group.columns]
-            columns += list(data[statistic].T)
-        return names, columns
+        return main if name is None else self.groups[name]

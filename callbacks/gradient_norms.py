@@ -82,6 +82,7 @@ class GradientNorms(Monitor):
     ) -> None:
         super().__init__(every, directory, verbose, memory_limit)
         self.micro_batches = micro_batches
+        self._worst = ""
         self.statistics = _checked_statistics(statistics)
         self.log_layers = log_layers
 
@@ -105,11 +106,17 @@ class GradientNorms(Monitor):
     def _row(self, step: Step) -> tuple[GradientRow, bool]:
         return GradientRow(step, self.statistics), "update_norm" in self.statistics
 
+    def _shown(self, added: dict[str, float]) -> str:
+        worst = f" - worst layer: {self._worst}" if self._worst else ""
+        named = ("gradient_norm", "gradient_ratio")
+        return super()._shown({k: v for k, v in added.items() if k in named}) + worst
+
     def _epoch_logs(self, epoch: TrainingRecord) -> dict[str, float]:
         norms = epoch.by_layer("gradient_norm").astype(np.float64)
         if not len(norms):  # `every` is longer than the epoch
             return {}
         logs = {"gradient_norm": float(np.sqrt(np.nansum(norms**2, axis=1)).mean())}
+        self._worst = _worst_layer(epoch)
         if len(epoch.hidden_kernels()) > 1:
             with np.errstate(divide="ignore"):
                 log_ratio = np.log(epoch.gradient_ratio().astype(np.float64))
@@ -118,6 +125,20 @@ class GradientNorms(Monitor):
             means = zip(epoch.layers, norms.mean(axis=0).tolist(), strict=True)
             logs |= {f"gradient_norm/{layer}": mean for layer, mean in means}
         return logs
+
+
+def _worst_layer(epoch: TrainingRecord) -> str:
+    """The hidden layer whose kernel gradient is farthest from the last one's, and how far."""
+    hidden = epoch.hidden_kernels()
+    if len(hidden) < 2:
+        return ""
+    places = [epoch.layers.index(layer) for layer in hidden]
+    norms = epoch.by_layer("gradient_norm", "kernel")[:, places].astype(np.float64).mean(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = norms / norms[-1]
+        far = np.abs(np.log(ratios))
+    at = int(np.argmax(np.where(np.isnan(far), np.inf, far)))
+    return f"{hidden[at]} ({ratios[at]:.2g} of {hidden[-1]}'s)"
 
 
 def watch(optimizer: Any, model: Any, **options: Any) -> Any:

@@ -326,6 +326,7 @@ def test_verbose_prints_a_line_an_epoch_and_zero_none(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["Epoch 1 gradients", "Epoch 2 gradients"]
     assert "gradient_norm" in lines[0] and "gradient_ratio" in lines[0]
+    assert "worst layer: hidden_" in lines[0] and "of hidden_2's" in lines[0]
 
 
 @pytest.mark.parametrize(

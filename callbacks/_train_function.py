@@ -1,30 +1,49 @@
 """The train function of a model: traced anew while it is watched, and given back."""
 
 import weakref
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import keras
 
 from ._keras_private import known_variables
 
 
+@dataclass
+class _Functions:
+    """The train functions of one model, and how many watch it."""
+
+    kept: Any
+    own: Any = None
+    watchers: int = 0
+
+
 class Retraced:
-    """Makes a model trace its training step anew, until `undo` brings the old function back.
+    """Makes a model trace its training step anew; `undo` brings the old function back.
+
+    With several on one model, the last one to go brings it back.
 
     Args:
         model: A compiled Keras model.
     """
 
+    _of: ClassVar["weakref.WeakKeyDictionary[Any, _Functions]"] = weakref.WeakKeyDictionary()
+
     def __init__(self, model: Any) -> None:
-        self._model, self._kept = weakref.ref(model), model.train_function
+        functions = self._of.get(model)
+        if functions is None or model.train_function is not functions.own:
+            functions = self._of[model] = _Functions(kept=model.train_function)
         model.make_train_function(force=True)
-        self._own = model.train_function
+        functions.own = model.train_function
+        functions.watchers += 1
+        self._model, self._functions = weakref.ref(model), functions
 
     def undo(self) -> None:
         """Gives the model its old function back, unless it has been compiled anew."""
-        model = self._model()
-        if model is not None and model.train_function is self._own:
-            model.train_function = self._kept
+        model, functions = self._model(), self._functions
+        functions.watchers -= 1
+        if model is not None and not functions.watchers and model.train_function is functions.own:
+            model.train_function = functions.kept
 
 
 def retrace_would_change(model: Any) -> bool:

@@ -448,7 +448,9 @@ def test_several_fits_in_a_row():
 
 def test_two_monitors_at_once():
     model, second = compiled(), GradientNorms(every=2, statistics=("weight_norm",))
+    before = model.make_train_function() or model.train_function
     first = watched(model, callbacks=[second])
+    assert model.train_function is before
     assert_same(first, tape_norms(compiled(), batches()))
     np.testing.assert_array_equal(second.record["gradient_norm"], first["gradient_norm"][::2])
     assert not {"apply", "scale_loss"} & set(vars(model.optimizer))

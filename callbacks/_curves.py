@@ -70,8 +70,9 @@ def _of_step(group: Rows) -> list[Curve]:
     ]
     if "gradient_norm" in group.statistics and len(_record(group).hidden_kernels()) > 1:
         meaning = "kernel-gradient norm of the first over the last hidden layer"
-        ratio: Values = lambda rows: _record(group, rows).gradient_ratio()  # noqa: E731
-        curves.append(Curve("gradient_ratio", meaning, ratio))
+        curves.append(
+            Curve("gradient_ratio", meaning, lambda rows: _record(group, rows).gradient_ratio())
+        )
     return curves
 
 

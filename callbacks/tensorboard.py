@@ -38,7 +38,7 @@ def write_tensorboard(
     histograms. NaN, infinity and 0 are written as they are, but left out where a logarithm is taken
     of them. A record does not know when its steps ran: all have the time of this call.
 
-    1,000 steps of 16 layers take 0.03 to 0.05 s and 0.6 MB, live or afterwards.
+    1,000 steps of 16 layers take about 0.03 s and 0.5 MB (`benchmarks/tensorboard_cost.py`).
 
     ```python
     record = callbacks.TrainingRecord.load("run.record")

@@ -12,13 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ._full_range import means_and_deviations
 from ._layer_activations import Applied
 from ._step import Step
 
 STATISTICS = ("mean", "std", "dead_fraction", "saturated_fraction")
-
-# Outside of these, squares lose digits or leave float32, and deviations are taken anew, scaled.
-_SAFE_SQUARES = (1e-30, 1e30)
 
 
 @dataclass(frozen=True)
@@ -100,12 +98,12 @@ class ActivationRow:
         self._ends = np.cumsum(parts).tolist()
         self.width = int(self._ends[-1])
 
-    def __call__(self) -> Any:
+    def __call__(self, due: Any = True) -> Any:
         """The row `[width]`: means, deviations, awake and dead, saturated, loss and rate."""
         outputs = {at: self._tensor(self._watched[at], 1) for at in self._seen}
-        parts = _means_and_deviations(list(outputs.values())) if outputs else []
+        parts = means_and_deviations(list(outputs.values()), self._step.in_xla) if outputs else []
         if self._mortal:
-            parts.append(self._awake_and_dead(outputs))
+            parts.append(self._awake_and_dead(outputs, due))
         if self._counted:
             parts.append(tf.stack([self._saturated(at, outputs[at]) for at in self._counted]))
         return tf.concat([*parts, self._step.loss_and_rate()], 0)
@@ -146,7 +144,7 @@ class ActivationRow:
             flat = tf.abs(values - (above + below) / 2) >= (above - below) / 2
         return tf.reduce_mean(tf.cast(flat, tf.float32))
 
-    def _awake_and_dead(self, outputs: dict[int, Any]) -> Any:
+    def _awake_and_dead(self, outputs: dict[int, Any], due: Any) -> Any:
         """Of each layer whose units can die the share of outputs above 0, then of dead units."""
         watched = [self._watched[at] for at in self._mortal]
         units = [one.units or 1 for one in watched]
@@ -157,7 +155,7 @@ class ActivationRow:
         slept = tf.equal(shares, 0)
         if self._asleep is not None:
             rows = tf.where(slept, self._asleep.read_value() + 1.0, 0.0)
-            self._asleep.assign(rows)
+            self._asleep.assign(rows if due is True else tf.where(due, rows, self._asleep))
             slept = rows >= self._window
         owner = np.repeat(np.arange(len(units)), units)
         both = tf.stack([shares, tf.cast(slept, tf.float32)], 1)
@@ -178,34 +176,3 @@ def _mean_by_unit(tensor: Any, one: Watched) -> Any:
         return tf.fill([one.units], math.nan)
     axis = 1 if one.axis == 1 and len(tensor.shape) > 2 else len(tensor.shape) - 1
     return tf.reduce_mean(tensor, [i for i in range(len(tensor.shape)) if i != axis])
-
-
-def _means_and_deviations(outputs: list[Any]) -> list[Any]:
-    """Means `[n]` and standard deviations `[n]`, these right over the whole range of float32."""
-    means = [tf.reduce_mean(output) for output in outputs]
-    squares = tf.stack(
-        [
-            tf.reduce_mean(tf.math.squared_difference(output, mean))
-            for output, mean in zip(outputs, means, strict=True)
-        ]
-    )
-    packed, (low, high) = tf.stack(means), _SAFE_SQUARES
-    zero = tf.equal(packed, 0) & tf.equal(squares, 0)  # a dead layer
-    safe = tf.reduce_all(zero | tf.equal(squares, tf.clip_by_value(squares, low, high)))
-    deviations = tf.cond(
-        safe, lambda: tf.sqrt(squares), lambda: _scaled_deviations(packed, *outputs)
-    )
-    return [packed, deviations]
-
-
-# Inlined, its operations would each be skipped one by one in every step that does not need them.
-@tf.function(experimental_attributes={"_noinline": True}, autograph=False)
-def _scaled_deviations(means: Any, *outputs: Any) -> Any:
-    deviations = []
-    for output, mean in zip(outputs, tf.unstack(means), strict=True):
-        centred = output - mean
-        largest = tf.reduce_max(tf.abs(centred))
-        scale = tf.where((largest > 0) & tf.math.is_finite(largest), largest, 1.0)
-        mean_square = tf.reduce_mean(tf.square(centred / scale))
-        deviations.append(scale * tf.sqrt(mean_square))
-    return tf.stack(deviations)

@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ._full_range import norms
 from ._rows import CLIPPED, SKIPPED
 from ._step import Step
-
-# Outside of these, sums of squares lose digits or leave float32, and norms are taken anew, scaled.
-_SAFE_SQUARES = (1e-30, 1e30)
 
 
 class GradientRow:
@@ -35,7 +33,7 @@ class GradientRow:
         self._clips = (optimizer.clipnorm, optimizer.global_clipnorm, optimizer.clipvalue)
         self.width = self._columns + 2 + bool(optimizer.clipvalue)
 
-    def __call__(self) -> Any:
+    def __call__(self, due: Any = True) -> Any:
         """The row `[width]`: each statistic of each variable, loss, learning rate.
 
         A variable without a gradient has NaN; with `clipvalue`, the largest absolute gradient
@@ -55,19 +53,18 @@ class GradientRow:
         for at, name in enumerate(self._statistics):
             rows[name] = values[:, at * count : (at + 1) * count]
         rows["loss"], rows["learning_rate"] = values[:, self._columns], values[:, self._columns + 1]
-        norms = rows["gradient_norm"][:, self._places].astype(np.float64)
-        finite = np.isfinite(norms).all(axis=1)
-        rows["flags"] = SKIPPED * (~finite & self._step.may_skip) + CLIPPED * self._clipped(
-            norms, values[:, -1]
-        )
+        raw = rows["gradient_norm"][:, self._places].astype(np.float64)
+        finite = np.isfinite(raw).all(axis=1)
+        clipped = self._clipped(raw, values[:, -1])
+        rows["flags"] = SKIPPED * (~finite & self._step.may_skip) + CLIPPED * clipped
 
-    def _clipped(self, norms: npt.NDArray[np.float64], largest: npt.NDArray[np.float32]) -> Any:
+    def _clipped(self, raw: npt.NDArray[np.float64], largest: npt.NDArray[np.float32]) -> Any:
         clipnorm, global_clipnorm, clipvalue = self._clips
         if clipnorm:
-            return (norms > clipnorm).any(axis=1)
+            return (raw > clipnorm).any(axis=1)
         if global_clipnorm:
-            return np.linalg.norm(norms, axis=1) > global_clipnorm
-        return largest > clipvalue if clipvalue else np.zeros(len(norms), bool)
+            return np.linalg.norm(raw, axis=1) > global_clipnorm
+        return largest > clipvalue if clipvalue else np.zeros(len(raw), bool)
 
     def _statistic(self, name: str, dense: list[Any]) -> Any:
         """A statistic of the variables that have a gradient `[n]`."""
@@ -77,12 +74,12 @@ class GradientRow:
 
         match name:
             case "gradient_norm":
-                return self._unscaled(_norms(dense))
+                return self._unscaled(norms(dense, self._step.in_xla))
             case "weight_norm":
-                return _norms(self._weights or self._values())
+                return norms(self._weights or self._values(), self._step.in_xla)
             case "update_norm":
                 pairs = zip(self._values(), self._weights or [], strict=True)
-                return _norms([after - before for after, before in pairs])
+                return norms([after - before for after, before in pairs], self._step.in_xla)
             case "mean_abs_gradient":
                 return self._unscaled(each(lambda g: tf.reduce_sum(tf.abs(g))) / self._sizes)
             case "max_abs_gradient":
@@ -122,23 +119,3 @@ def _dense(gradient: Any) -> Any:
 
 def _count_nonzero(tensor: Any) -> Any:
     return tf.reduce_sum(tf.cast(tf.not_equal(tensor, 0), tf.float32))
-
-
-def _norms(tensors: list[Any]) -> Any:
-    """L2 norms `[n]`, right over the whole range of float32."""
-    # l2_loss reads a tensor once; reduce_sum(square(...)) would write a copy of it.
-    squares = 2.0 * tf.stack([tf.nn.l2_loss(tensor) for tensor in tensors])
-    low, high = _SAFE_SQUARES
-    safe = tf.reduce_all(tf.equal(squares, tf.clip_by_value(squares, low, high)))
-    return tf.cond(safe, lambda: tf.sqrt(squares), lambda: _scaled_norms(*tensors))
-
-
-# Inlined, its operations would each be skipped one by one in every step that does not need them.
-@tf.function(experimental_attributes={"_noinline": True}, autograph=False)
-def _scaled_norms(*tensors: Any) -> Any:
-    norms = []
-    for tensor in tensors:
-        largest = tf.reduce_max(tf.abs(tensor))
-        scale = tf.where((largest > 0) & tf.math.is_finite(largest), largest, 1.0)
-        norms.append(scale * tf.sqrt(2.0 * tf.nn.l2_loss(tensor / scale)))
-    return tf.stack(norms)

@@ -216,8 +216,8 @@ class Monitor(keras.callbacks.Callback):
         ring, self._decode = self._ring, row.decode
         assert ring is not None
         if waits:
-            return lambda: ring.push(row)
-        ring.push(row)
+            return lambda: ring.push(row, step.in_xla)
+        ring.push(row, step.in_xla)
         return None
 
     def failed(self, error: Exception) -> None:
@@ -249,7 +249,8 @@ class Monitor(keras.callbacks.Callback):
                 "as happens where `trainable` was switched without `model.compile(...)` after it"
             )
         self._tap = Tap.on(optimizer)
-        self._tap.attach(self, _replicas(self.model))
+        in_xla = bool(getattr(self.model, "jit_compile", False))
+        self._tap.attach(self, _replicas(self.model), in_xla)
         self._retraced = Retraced(retraced) if retraced is not None else None
 
     def _unhook(self) -> None:

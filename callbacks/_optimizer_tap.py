@@ -49,6 +49,7 @@ class Tap:
         self._patches = Patches()
         self._call = _Call()
         self._replicas = 1
+        self._in_xla = False
         self._first_replica: int | None = None
         self._loss_sum: Any = None
 
@@ -59,15 +60,17 @@ class Tap:
             cls._of[optimizer] = cls(optimizer)
         return cls._of[optimizer]
 
-    def attach(self, listener: Listener, replicas: int) -> None:
+    def attach(self, listener: Listener, replicas: int, in_xla: bool) -> None:
         """Lets a listener see each step that is traced from now on.
 
         Args:
             listener: The listener; attaching it twice is attaching it once.
             replicas: Over how many the steps are spread.
+            in_xla: Whether XLA compiles them.
         """
         if not self._listeners:
             self._replicas, self._first_replica, self._loss_sum = replicas, None, None
+            self._in_xla = in_xla
             self._hook()
         if listener not in self._listeners:
             self._listeners.append(listener)
@@ -192,6 +195,7 @@ class Tap:
             loss=self._call.loss,
             learning_rate=self._outer().learning_rate,
             optimizer=self._inner(),
+            in_xla=self._in_xla,
         )
         for listener in listeners:
             finish = self._guarded([listener], partial(listener.before_step, step))

@@ -1,11 +1,13 @@
 """A ring buffer on the device: rows go in inside the training step and come out rarely."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+
+from ._branch import when
+from ._step import StepRow
 
 
 class Ring:
@@ -30,21 +32,28 @@ class Ring:
         self._rows = tf.Variable(tf.zeros([capacity, width]), trainable=False)
         self._count = tf.Variable(start, dtype=tf.int64, trainable=False)
 
-    def push(self, row: Callable[[], Any]) -> None:
-        """Counts a step and, where it is one to record, computes and keeps its row `[width]`."""
-        count = self._count.read_value()
+    def push(self, row: StepRow, in_xla: bool) -> None:
+        """Counts a step and, where it is one to record, computes and keeps its row `[width]`.
 
-        def keep() -> Any:
-            slot = tf.math.floormod(count // self.every, self.capacity)
-            self._rows.scatter_update(tf.IndexedSlices(row()[tf.newaxis], slot[tf.newaxis]))
+        Args:
+            row: Computes it.
+            in_xla: Whether XLA compiles the step; then the row is computed in every step, and
+                kept where it is one to record.
+        """
+        count = self._count.read_value()
+        slot = tf.math.floormod(count // self.every, self.capacity)
+        due = tf.equal(count % self.every, 0)
+
+        def keep(values: Any) -> Any:
+            self._rows.scatter_update(tf.IndexedSlices(values[tf.newaxis], slot[tf.newaxis]))
             return tf.constant(0)
 
         if self.every == 1:
-            keep()
+            keep(row(due=True))
+        elif in_xla:
+            keep(tf.where(due, row(due=due), tf.gather(self._rows, slot)))
         else:
-            # Inlined, each of its operations would be skipped by itself in the steps between.
-            whole = tf.function(keep, experimental_attributes={"_noinline": True}, autograph=False)
-            tf.cond(tf.equal(count % self.every, 0), whole, lambda: tf.constant(0))
+            when(due, lambda: keep(row(due=True)))
         self._count.assign_add(1)
 
     def read(

@@ -22,6 +22,8 @@ class Step:
         loss: The true loss of the batch, unscaled, or None where it was not shown.
         learning_rate: Of this step.
         optimizer: The optimizer that holds the clipping settings.
+        in_xla: Whether XLA compiles the step. Then nothing may branch on what a step computes:
+            a branch that reads a tensor changes how the compiler fuses, and rounds, the rest.
     """
 
     gradients: list[Any]
@@ -31,6 +33,7 @@ class Step:
     loss: Any
     learning_rate: Any
     optimizer: Any
+    in_xla: bool = False
 
     def loss_and_rate(self) -> Any:
         """The loss, NaN where it was not shown, and the learning rate: float32 `[2]`."""
@@ -60,8 +63,12 @@ class StepRow(Protocol):
 
     width: int
 
-    def __call__(self) -> Any:
-        """The numbers `[width]`, a float32 tensor."""
+    def __call__(self, due: Any) -> Any:
+        """The numbers `[width]`, a float32 tensor.
+
+        Args:
+            due: Whether they will be kept; False, or a tensor that is, only where `in_xla`.
+        """
 
     def decode(self, values: npt.NDArray[np.float32], rows: npt.NDArray[np.void]) -> None:
         """Fills rows `[n]` from numbers `[n, width]`."""

@@ -84,16 +84,35 @@ def rates_of(dropout: Any, layers: int) -> list[float]:
     return [float(rate) for rate in rates]
 
 
-def constraint_of(kernel_constraint: Any) -> Any:
+def constraint_of(kernel_constraint: Any, kernel_rank: int = 2) -> Any:
     """A Keras constraint; a number is the largest norm of each unit's incoming weights."""
     if not _is_number(kernel_constraint):
-        return keras.constraints.get(kernel_constraint)
+        try:
+            return keras.constraints.get(kernel_constraint)
+        except (TypeError, ValueError):
+            raise ValueError(
+                "`kernel_constraint` must be a number (the largest norm of a unit's incoming "
+                "weights), a Keras constraint or the name of one, such as 'max_norm'. Received: "
+                f"kernel_constraint={kernel_constraint!r}."
+            ) from None
     if not 0 < kernel_constraint < float("inf"):
         raise ValueError(
             "`kernel_constraint` as a number is a largest norm, above 0. Received: "
             f"kernel_constraint={kernel_constraint!r}. 1 to 4 are usual, None is no constraint."
         )
-    return keras.constraints.MaxNorm(float(kernel_constraint), axis=0)
+    return keras.constraints.MaxNorm(float(kernel_constraint), axis=list(range(kernel_rank - 1)))
+
+
+def regularizer_of(kernel_regularizer: Any) -> Any:
+    """A Keras regularizer, from itself, its name or its configuration; None stays None."""
+    try:
+        return keras.regularizers.get(kernel_regularizer)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "`kernel_regularizer` must be a Keras regularizer or the name of one: 'l1', 'l2', "
+            f"'l1_l2' or 'orthogonal'. Received: kernel_regularizer={kernel_regularizer!r}. For a "
+            "strength of your own pass an object, such as keras.regularizers.L2(1e-4)."
+        ) from None
 
 
 def output_function(output_activation: Any, outputs: int) -> Any:

@@ -1,29 +1,14 @@
 """`mlp`: a dense network whose initializer, normalization and dropout fit its activation."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from ..callbacks.activation_facts import ACTIVATION_FACTS, ALIASES, ActivationFacts, facts_of
-from ._arguments import (
-    check_choice,
-    check_seed,
-    constraint_of,
-    fresh_initializer,
-    layer_seed,
-    output_function,
-    positive_integer,
-    rates_of,
-    samples_of,
-    shape_of,
-    units_of,
-)
-from .activations import ACTIVATIONS, activation_layer, initializer_for
-
-NORMALIZATIONS = (None, "batch", "batch_after", "layer")
+from ._arguments import output_function, positive_integer, rates_of, samples_of, shape_of, units_of
+from ._wiring import Wiring
 
 
 def mlp(
@@ -106,37 +91,29 @@ def mlp(
     """
     shape, units = shape_of(input_shape), units_of(hidden_units)
     outputs = positive_integer("outputs", outputs)
-    rates, facts = rates_of(dropout, len(units)), facts_of(activation)
-    check_choice("normalization", normalization, NORMALIZATIONS)
-    check_seed(seed)
-    constraint = constraint_of(kernel_constraint)
-    last = output_function(output_activation, outputs)
-
-    def dense(layer: str, width: int, kernel_for: str, **options: Any) -> Any:
-        kernel = initializer_for(kernel_for) if kernel_initializer is None else kernel_initializer
-        return keras.layers.Dense(
-            width,
-            name=layer,
-            kernel_initializer=fresh_initializer(kernel, seed, f"{layer}/kernel"),
-            bias_initializer=fresh_initializer(bias_initializer, seed, f"{layer}/bias"),
-            kernel_regularizer=kernel_regularizer,
-            kernel_constraint=constraint,
-            **options,
-        )
-
-    layers: list[Any] = []
-    if adapt_to is not None:
-        layers.append(standardization(adapt_to, shape))
-    if len(shape) > 1:
-        layers.append(keras.layers.Flatten(name="flatten"))
-    for i, (width, rate) in enumerate(zip(units, rates, strict=True), 1):
-        options = dict(activation_options or {})
-        layers += _hidden(f"hidden_{i}", width, rate, dense, facts, options, normalization, seed)
-    layers.append(dense("output", outputs, _known(last), activation=last))
+    rates, last = rates_of(dropout, len(units)), output_function(output_activation, outputs)
+    wiring = Wiring(
+        activation,
+        kernel_initializer,
+        bias_initializer,
+        kernel_regularizer,
+        kernel_constraint,
+        normalization,
+        activation_options,
+        seed,
+    )
 
     x = inputs = keras.Input(shape, name="input")
-    for layer in layers:
-        x = layer(x)
+    if adapt_to is not None:
+        x = standardization(adapt_to, shape)(x)
+    if len(shape) > 1:
+        x = keras.layers.Flatten(name="flatten")(x)
+    for i, (width, rate) in enumerate(zip(units, rates, strict=True), 1):
+        weights = wiring.weights(f"hidden_{i}")
+        x = keras.layers.Dense(width, use_bias=wiring.use_bias, **weights)(x)
+        for layer in wiring.finish(f"hidden_{i}", rate):
+            x = layer(x)
+    x = keras.layers.Dense(outputs, activation=last, **wiring.weights("output", feeds=last))(x)
     return keras.Model(inputs, x, name=name)
 
 
@@ -175,37 +152,3 @@ def _moments(samples: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], npt.ND
         for start in range(0, len(samples), 4096):
             squares += np.square(samples[start : start + 4096] - mean).sum(axis=0)
         return mean.astype(np.float32), (squares / len(samples)).astype(np.float32)
-
-
-def _hidden(
-    name: str,
-    width: int,
-    rate: float,
-    dense: Callable[..., Any],
-    facts: ActivationFacts,
-    options: dict[str, Any],
-    normalization: str | None,
-    seed: int | None,
-) -> Iterator[Any]:
-    """The layers of one hidden layer, in order."""
-    if "seed" in ACTIVATIONS[facts.name].options:
-        own = options.get("seed")
-        options["seed"] = layer_seed(seed if own is None else own, f"{name}/activation")
-    yield dense(name, width, facts.name, use_bias=normalization not in ("batch", "layer"))
-    if normalization == "batch":
-        yield keras.layers.BatchNormalization(name=f"{name}_batch_normalization")
-    if normalization == "layer":
-        yield keras.layers.LayerNormalization(name=f"{name}_layer_normalization")
-    yield activation_layer(facts.name, name=f"{name}_activation", **options)
-    if normalization == "batch_after":
-        yield keras.layers.BatchNormalization(name=f"{name}_batch_normalization")
-    if rate:
-        kind = keras.layers.AlphaDropout if facts.self_normalizing else keras.layers.Dropout
-        yield kind(rate, seed=layer_seed(seed, f"{name}/dropout"), name=f"{name}_dropout")
-
-
-def _known(function: Any) -> str:
-    """The name by which the initializer table knows a function; linear where it doesn't."""
-    name = getattr(function, "__name__", "linear")
-    name = ALIASES.get(name, name)
-    return name if name in ACTIVATION_FACTS else "linear"

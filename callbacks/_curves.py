@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,11 +37,12 @@ class Curve:
     in_decades: bool = False
 
 
-def curves_of(group: Rows, every_layer: bool = False) -> list[Curve]:
+def curves_of(group: Rows, network: dict[str, Any], every_layer: bool = False) -> list[Curve]:
     """The curves of a group: the step's, then each statistic's, of all variables and of the layers.
 
     Args:
         group: The group; of its rows nothing is read.
+        network: The description of the network that it is of.
         every_layer: Whether to show all layers, rather than at most `MOST_LAYERS`.
 
     Returns:
@@ -49,7 +51,7 @@ def curves_of(group: Rows, every_layer: bool = False) -> list[Curve]:
     owners = _owners(group)
     shown = list(owners) if every_layer else _evenly_spaced(group, owners)
     some = "" if len(shown) == len(owners) else f"; {len(shown)} of {len(owners)} layers are shown"
-    curves = _of_step(group)
+    curves = _of_step(group, network)
     for statistic in group.statistics:
         meaning, decades = statistic.replace("_", " "), statistic in _IN_DECADES
         if statistic in STATISTICS:
@@ -63,21 +65,27 @@ def curves_of(group: Rows, every_layer: bool = False) -> list[Curve]:
     return curves
 
 
-def _of_step(group: Rows) -> list[Curve]:
+def _of_step(group: Rows, network: dict[str, Any]) -> list[Curve]:
     curves = [
         Curve("loss", "true loss of the step's batch", lambda rows: rows["loss"]),
         Curve("learning_rate", "learning rate of the step", lambda rows: rows["learning_rate"]),
     ]
-    if "gradient_norm" in group.statistics and len(_record(group).hidden_kernels()) > 1:
+    if "gradient_norm" in group.statistics and len(_record(group, network).hidden_kernels()) > 1:
         meaning = "kernel-gradient norm of the first over the last hidden layer"
         curves.append(
-            Curve("gradient_ratio", meaning, lambda rows: _record(group, rows).gradient_ratio())
+            Curve(
+                "gradient_ratio",
+                meaning,
+                lambda rows: _record(group, network, rows).gradient_ratio(),
+            )
         )
     return curves
 
 
-def _record(group: Rows, rows: npt.NDArray[np.void] | None = None) -> TrainingRecord:
-    record = TrainingRecord(memory_limit=2**62)  # it must not thin itself
+def _record(
+    group: Rows, network: dict[str, Any], rows: npt.NDArray[np.void] | None = None
+) -> TrainingRecord:
+    record = TrainingRecord(network, memory_limit=2**62)  # it must not thin itself
     record.add_group(Rows.from_description(group.description() | {"stride": 1}))
     if rows is not None:
         record.append(group.name, rows)

@@ -1,19 +1,18 @@
 """What the monitors share: when to hook in, when to read the device, what happens to errors."""
 
 import warnings
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import keras
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from ._arguments import whole
 from ._eager import eagerly
+from ._keeper import Keeper
 from ._keras_private import EPOCH_LOGS
 from ._network import describe_network
 from ._optimizer_tap import Tap
@@ -23,9 +22,6 @@ from ._rows import Rows
 from ._step import Step, StepRow
 from ._train_function import Retraced, retrace_would_change
 from .record import TrainingRecord
-
-if TYPE_CHECKING:
-    from .tensorboard import LiveEventWriter
 
 _RING_BYTES = 2**20
 _WATCH_RING_BYTES = 64 * 2**20  # nobody calls us between the steps of a custom loop
@@ -52,22 +48,15 @@ class Monitor(keras.callbacks.Callback):
     _retraced: Retraced | None
     _ring: Ring | None
     _logs: dict[str, float] | None
-    _rows_of_epoch: list[npt.NDArray[np.void]]
 
     def __init__(
         self, every: int, directory: str | Path | None, verbose: int, memory_limit: int
     ) -> None:
         super().__init__()
-        TrainingRecord(memory_limit=memory_limit)  # its rule for it
+        self._keeper = Keeper(self.file_name, directory, memory_limit, self._warn)
         self.every = whole("every", every, "steps")
-        self.directory = None if directory is None else Path(directory)
         self.verbose = verbose
         self.memory_limit = memory_limit
-        self.records: list[TrainingRecord] = []
-        self._events: LiveEventWriter | None = None
-        self._watched: Callable[[], Any] = lambda: None  # whose steps are in the last record
-        self._steps_done = 0
-        self._fit = -1
         self._let_go()
 
     def _group(self, step: Step) -> Rows:
@@ -89,6 +78,16 @@ class Monitor(keras.callbacks.Callback):
     def _has_begun(self) -> bool:
         """Whether there is something to be put into the epoch logs."""
         return self._ring is not None
+
+    @property
+    def directory(self) -> Path | None:
+        """The folder that the record is written to."""
+        return self._keeper.directory
+
+    @property
+    def records(self) -> list[TrainingRecord]:
+        """All records of this instance, the current one last."""
+        return self._keeper.records
 
     @property
     def record(self) -> TrainingRecord:
@@ -113,7 +112,8 @@ class Monitor(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Notes the epoch."""
         self._print_line()
-        self._epoch, self._rows_of_epoch, self._logs = epoch, [], None
+        self._epoch, self._logs = epoch, None
+        self._keeper.begin_epoch()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the steps, and reads the device before its buffer overflows."""
@@ -131,10 +131,7 @@ class Monitor(keras.callbacks.Callback):
             added = self._logs or {}
             logs = {} if logs is None else logs
             logs.update(added)
-            if self._events:
-                self._events.end_epoch()
-            numbers = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
-            self.records[-1].add_epoch({"epoch": epoch, "fit": self._fit, **numbers})
+            self._keeper.end_epoch(epoch, logs)
             if self.verbose and added:
                 self._line = f"Epoch {epoch + 1} {self.file_name}: {self._shown(added)}"
 
@@ -201,8 +198,7 @@ class Monitor(keras.callbacks.Callback):
         if self._tap is not None:
             with self._guard():
                 self._read()
-                if self._events:
-                    self._events.end_epoch()
+                self._keeper.flush()
         self._unhook()
 
     # ------------------------------------------------------------------ called by the tap
@@ -228,9 +224,7 @@ class Monitor(keras.callbacks.Callback):
     # ------------------------------------------------------------------ inside
 
     def _attach(self, optimizer: Any, watched: Any, retraced: Any, ring_bytes: int) -> None:
-        if watched is not self._watched():
-            self._watched, self._fit, self._steps_done = weakref.ref(watched), -1, 0
-        self._fit += 1
+        self._keeper.begin_fit(watched)
         self._ring_bytes = ring_bytes
         self._in_fit = watched is retraced
         if self._in_fit:
@@ -271,41 +265,17 @@ class Monitor(keras.callbacks.Callback):
         self._logs = None
         self._validates = False
         self._line = ""
-        self._rows_of_epoch = []
 
     def _open(self, step: Step, width: int) -> None:
         self._start(self._group(step))
         at_least = -(-2 * self._steps_per_call // self.every)
         capacity = max(at_least, 64, self._ring_bytes // (4 * width))
-        self._ring = Ring(width, capacity, self.every, start=self._steps_done)
+        self._ring = Ring(width, capacity, self.every, start=self._keeper.steps_done)
 
     def _start(self, group: Rows) -> None:
-        """Begins a record, unless the last one goes on."""
-        if not self._continued_by(group):
-            self._fit, self._steps_done = 0, 0
-            network = describe_network(self.model, self.params)
-            self.records.append(TrainingRecord(network, memory_limit=self.memory_limit))
-            self.records[-1].add_group(group)
-            if self.directory:
-                self._open_files(self.directory)
-
-    def _open_files(self, directory: Path) -> None:
-        from .tensorboard import LiveEventWriter  # 0.2 s, for those who want it
-
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            path = _free_path(directory, self.file_name)
-            self.records[-1].stream_to(path)
-            self._events = LiveEventWriter(path.with_suffix(""), self.log_layers)
-        except OSError as error:
-            self._warn(f"can't write to `directory` ({error}). The record goes on in memory.")
-
-    def _continued_by(self, group: Rows) -> bool:
-        """Whether a group's rows go on in the last record."""
-        if self._fit == 0 or not self.records:
-            return False
-        earlier = self.records[-1].groups.get(group.name)
-        return earlier is not None and earlier.description() | {"stride": 1} == group.description()
+        self._keeper.start(
+            group, lambda: describe_network(self.model, self.params), self.log_layers
+        )
 
     def _read(self) -> None:
         """Moves what the device has recorded into the record."""
@@ -313,32 +283,16 @@ class Monitor(keras.callbacks.Callback):
             return
         # An exception ends `fit` without telling us: steps that we did not see begin are not ours.
         steps, values, lost = self._ring.read(self._steps_unread if self._in_fit else None)
-        self._steps_done, self._steps_unread = self._ring.steps_read, 0
+        self._keeper.steps_done, self._steps_unread = self._ring.steps_read, 0
         if lost:
             self._warn(
                 f"lost {lost} rows: the loop ran for more steps than the device holds "
                 f"({self._ring.capacity * self.every}). Read `record` more often, or pass a "
                 "larger `every=`."
             )
-        self._append(steps, values, self._decode)
+        self._keeper.append(self._epoch, steps, partial(self._decode, values))
         if self._ring.was_ahead:
             self._unhook()
-
-    def _append(
-        self,
-        steps: npt.NDArray[np.int64],
-        values: npt.NDArray[np.float32],
-        decode: Callable[[npt.NDArray[np.float32], npt.NDArray[np.void]], None],
-    ) -> None:
-        group = next(iter(self.records[-1].groups.values()))
-        rows = group.empty(len(steps))
-        rows["step"], rows["epoch"], rows["fit"] = steps, self._epoch, self._fit
-        decode(values, rows)
-        if self._in_fit:
-            self._rows_of_epoch.append(rows)
-        self.records[-1].append(group.name, rows)
-        if self._events:
-            self._events.rows(group, rows)
 
     def _logs_of_model(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def logs_of_model(logs: Any) -> Any:
@@ -350,7 +304,7 @@ class Monitor(keras.callbacks.Callback):
                 return logs
             with self._guard():
                 self._collect()
-                self._logs = self._epoch_logs(self._record_of_epoch())
+                self._logs = self._epoch_logs(self._keeper.record_of_epoch())
             return {**logs, **(self._logs or {})}
 
         return logs_of_model
@@ -364,14 +318,6 @@ class Monitor(keras.callbacks.Callback):
         if self._line:
             print(self._line)
         self._line = ""
-
-    def _record_of_epoch(self) -> TrainingRecord:
-        group = next(iter(self.records[-1].groups.values()))
-        record = TrainingRecord(self.records[-1].network)
-        record.add_group(Rows.from_description(group.description() | {"stride": 1}))
-        for rows in self._rows_of_epoch:
-            record.append(group.name, rows)
-        return record
 
     def _warn(self, message: str) -> None:
         warnings.warn(f"{type(self).__name__} {message}", stacklevel=3)
@@ -387,11 +333,3 @@ class Monitor(keras.callbacks.Callback):
 def _replicas(model: Any) -> int:
     strategy = getattr(model, "distribute_strategy", None) or tf.distribute.get_strategy()
     return int(strategy.num_replicas_in_sync)
-
-
-def _free_path(directory: Path, name: str) -> Path:
-    path, number = directory / f"{name}.record", 1
-    while path.exists():
-        number += 1
-        path = directory / f"{name}-{number}.record"
-    return path

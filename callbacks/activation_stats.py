@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -204,17 +205,17 @@ class ActivationStats(Monitor):
 
     def _take_probe(self, due: bool) -> None:
         """Begins the record and, where one is due, adds a row."""
-        begins = self._watched_layers is None
+        begins, keeper = self._watched_layers is None, self._keeper
         optimizer = self.model.optimizer
         step = Step([], [], None, False, None, optimizer.learning_rate, optimizer)
         seen = seen_on_probe(self.model, self.probe)
         row = ActivationRow(step, self._choose(seen), seen.calls)
         if begins:
             self._start(self._group(step))
-        self._steps_done = int(optimizer.iterations) - self._iterations_before
+        keeper.steps_done = int(optimizer.iterations) - self._iterations_before
         if due:
-            steps, values = np.array([self._steps_done - 1]), row().numpy()[np.newaxis]
-            self._append(steps, values, row.decode)
+            steps, values = np.array([keeper.steps_done - 1]), row().numpy()[np.newaxis]
+            keeper.append(self._epoch, steps, partial(row.decode, values))
 
     # ------------------------------------------------------------------ hooks
 
@@ -225,7 +226,7 @@ class ActivationStats(Monitor):
                     "A loop of your own has no epochs for `probe` to be passed at the end of. "
                     "Leave `probe` out. Received: a probe batch"
                 )
-            self._iterations_before = int(optimizer.iterations) - self._steps_done
+            self._iterations_before = int(optimizer.iterations) - self._keeper.steps_done
             return
         super()._hook(optimizer, retraced)
         self._taps = LayerTaps(self.model)

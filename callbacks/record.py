@@ -64,6 +64,7 @@ class TrainingRecord:
         self.truncated = False
         self._memory_limit = memory_limit
         self._stream: RecordWriter | None = None
+        self._lost: Callable[[OSError], None] = _warn_lost
 
     # ------------------------------------------------------------------ reading
 
@@ -215,10 +216,22 @@ class TrainingRecord:
         self.epochs.append(logs)
         self._to_stream(lambda stream: stream.json({"epoch": logs}))
 
-    def stream_to(self, path: str | PathLike[str]) -> None:
-        """Writes the record, and all that is added from now on, to `path` at full resolution."""
-        self._stream = RecordWriter(Path(path))
-        self._write(self._stream)
+    def stream_to(
+        self,
+        path: str | PathLike[str] | None,
+        lost: Callable[[OSError], None] | None = None,
+    ) -> None:
+        """Writes the record, and all that is added from now on, to `path` at full resolution.
+
+        Args:
+            path: Of the file; None ends the writing.
+            lost: Called once with the error, should a later write fail; the record goes on in
+                memory. Defaults to a warning.
+        """
+        self._stream, self._lost = None, lost or _warn_lost
+        if path is not None:
+            self._stream = RecordWriter(Path(path))
+            self._write(self._stream)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the record to one file, which is replaced only when the new one is whole."""
@@ -281,11 +294,7 @@ class TrainingRecord:
             write(self._stream)
         except OSError as error:
             self._stream = None
-            warnings.warn(
-                f"The record can't be streamed any longer ({error}). It goes on in memory; what "
-                "was written stays readable.",
-                stacklevel=3,
-            )
+            self._lost(error)
 
     def _main(self) -> Rows:
         if not self.groups:
@@ -323,3 +332,11 @@ class TrainingRecord:
             known = ", ".join(map(repr, self.groups))
             raise ValueError(f"`group` must be one of {known}. Received: group={name!r}")
         return main if name is None else self.groups[name]
+
+
+def _warn_lost(error: OSError) -> None:
+    warnings.warn(
+        f"The record can't be streamed any longer ({error}). It goes on in memory; what was "
+        "written stays readable.",
+        stacklevel=4,
+    )

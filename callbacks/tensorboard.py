@@ -6,9 +6,9 @@ TensorFlow is neither needed nor imported: these are TensorBoard's own protocol 
 import os
 import socket
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +70,7 @@ def write_tensorboard(
                 "another, or delete that folder."
             )
     for group in groups:
-        writer = EventWriter(Path(directory) / group.name, log_layers)
+        writer = EventWriter(Path(directory) / group.name, record.network, log_layers)
         for at in range(0, len(group.data), _ROWS_AT_ONCE):
             writer.rows(group, group.data[at : at + _ROWS_AT_ONCE])
         writer.end_epoch()
@@ -81,11 +81,13 @@ class EventWriter:
 
     Args:
         folder: Folder of the TensorBoard run.
+        network: The description of the network that the group is of.
         every_layer: Whether to show all layers, rather than at most 16.
     """
 
-    def __init__(self, folder: Path, every_layer: bool = False) -> None:
-        self._every_layer, self._written_at = every_layer, time.time()
+    def __init__(self, folder: Path, network: dict[str, Any], every_layer: bool = False) -> None:
+        self._network, self._every_layer = network, every_layer
+        self._written_at = time.time()
         name = f"events.out.tfevents.{int(self._written_at):010d}"
         name += f".{socket.gethostname()}.{os.getpid()}.{folder.name}"
         self._file = EventFile(folder / name)
@@ -103,7 +105,7 @@ class EventWriter:
         """
         if not len(rows):
             return
-        self._curves = self._curves or curves_of(group, self._every_layer)
+        self._curves = self._curves or curves_of(group, self._network, self._every_layer)
         # Nobody noted when each step ran: some time since the last rows were read.
         now = time.time()
         times = np.linspace(self._written_at, now, len(rows) + 1)[1:]
@@ -180,9 +182,24 @@ class EventWriter:
 
 
 class LiveEventWriter(EventWriter):
-    """An event writer that raises nothing: where it can't write, it warns once and stops."""
+    """An event writer that raises nothing: where it can't write, it says so once and stops.
 
-    _stopped = False
+    Args:
+        folder: Folder of the TensorBoard run.
+        network: The description of the network that the group is of.
+        every_layer: Whether to show all layers, rather than at most 16.
+        lost: Called with the error.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        network: dict[str, Any],
+        every_layer: bool,
+        lost: Callable[[Exception], None],
+    ) -> None:
+        super().__init__(folder, network, every_layer)
+        self._stopped, self._lost = False, lost
 
     def rows(self, group: Rows, rows: npt.NDArray[np.void]) -> None:
         """Writes rows `[n]` of a group."""
@@ -199,8 +216,4 @@ class LiveEventWriter(EventWriter):
             write()
         except Exception as error:
             self._stopped = True
-            warnings.warn(
-                f"TensorBoard gets no more of this run ({type(error).__name__}: {error}). Training "
-                "and the record go on.",
-                stacklevel=4,
-            )
+            self._lost(error)

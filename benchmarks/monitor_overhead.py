@@ -4,7 +4,8 @@
 
 Each way to watch trains a model of its own; the ways take turns within a round, in a new order
 each round. What else a machine does only ever adds time, so the first ratio is that of the
-fastest epochs; behind it the median of the ratios within each round, which drift leaves alone.
+fastest epochs; behind it the median of the ratios within each round, which drift leaves alone, and
+that of processor time over all threads, which other programs hardly change.
 """
 
 import argparse
@@ -62,16 +63,17 @@ def ways(x, y, batch):
 
 
 def steady_epochs(model, x, y, batch, callbacks):
-    """Runs one `fit` in a thread, an epoch at a time; yields each epoch's seconds."""
+    """Runs one `fit` in a thread, an epoch at a time; yields its seconds, and the processors'."""
     go, done, seconds = Semaphore(0), Semaphore(0), []
 
     class Gate(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             go.acquire()
-            self.start = time.perf_counter()
+            self.start = np.array([time.perf_counter(), time.process_time()])
 
         def on_epoch_end(self, epoch, logs=None):
-            seconds.append(time.perf_counter() - self.start)
+            now = np.array([time.perf_counter(), time.process_time()])
+            seconds.append(now - self.start)
             done.release()
 
     options = {"batch_size": batch, "shuffle": False, "verbose": 0, "epochs": 10**6}
@@ -110,18 +112,20 @@ def main():
     versions = f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
     print(f"{date.today()}, {machine}, {versions}; {arguments.rounds} rounds\n")
     print(
-        "| network | way to watch | ms a step | ratio to plain | median of ratios | first epoch |"
+        "| network | way to watch | ms a step | ratio to plain | median of ratios "
+        "| processor time | first epoch |"
     )
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in arguments.only:
         case = CASES[name]
         first, steady = measure(case, arguments.rounds, arguments.ways)
         for way, seconds in steady.items():
-            plain = steady["plain"]
+            least = seconds.min(axis=0)
+            medians = np.median(seconds / steady["plain"], axis=0)
             print(
-                f"| {name}, batch {case.batch} | {way} | {seconds.min() / case.steps * 1e3:.2f} "
-                f"| {seconds.min() / plain.min():.3f} | {np.median(seconds / plain):.3f} "
-                f"| {first[way] / first['plain']:.2f} |",
+                f"| {name}, batch {case.batch} | {way} | {least[0] / case.steps * 1e3:.2f} "
+                f"| {least[0] / steady['plain'].min(axis=0)[0]:.3f} | {medians[0]:.3f} "
+                f"| {medians[1]:.3f} | {first[way][0] / first['plain'][0]:.2f} |",
                 flush=True,
             )
 

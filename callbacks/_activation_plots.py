@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from . import _figures as look
+from ._arguments import check_record
 from ._palette import INK, MUTED, depth_colours
 from ._series import Doubles, Steps, bin_centers, binned
 from .record import TrainingRecord
@@ -42,6 +43,7 @@ def plot_activation_stats(record: TrainingRecord, *, points: int = 20_000) -> Fi
     plot_activation_stats(monitor.record).savefig("activations.png")
     ```
     """
+    check_record(record)
     if points < 1:
         raise ValueError(f"`points` must be positive. Received: points={points}")
     group = record.groups.get("activations")

@@ -1,8 +1,10 @@
-"""Checks of arguments that several callbacks take."""
+"""Checks of arguments that several callbacks and functions take."""
 
 from typing import Any
 
 import numpy as np
+
+from .record import TrainingRecord
 
 
 def whole(name: str, number: Any, of_what: str) -> int:
@@ -14,3 +16,32 @@ def whole(name: str, number: Any, of_what: str) -> int:
             f"Received: {name}={number!r}"
         )
     return int(number)
+
+
+def yes_or_no(name: str, value: Any) -> bool:
+    """A Boolean."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}")
+    return bool(value)
+
+
+def verbosity(verbose: Any) -> int:
+    """How much to print: 0 is silent."""
+    if verbose not in (0, 1, 2):
+        raise ValueError(
+            "`verbose` must be 0 (silent) or 1 (a line an epoch; 2, for Keras' sake, is the same). "
+            f"Received: verbose={verbose!r}"
+        )
+    return int(verbose)
+
+
+def check_record(record: Any) -> None:
+    """Refuses what is no record."""
+    if not isinstance(record, TrainingRecord):
+        has_one = isinstance(getattr(record, "record", None), TrainingRecord)
+        way_out = "its `.record`" if has_one else "a monitor's `.record` after `fit`, or"
+        way_out += "" if has_one else " `TrainingRecord.load(path)`"
+        raise ValueError(
+            f"`record` must be a TrainingRecord. Received: a {type(record).__name__}. Pass "
+            f"{way_out}."
+        )

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from . import _figures as look
+from ._arguments import check_record
 from ._palette import INK, RUN_COLOURS
 from ._series import Doubles, layer_values
 from .record import Part, TrainingRecord
@@ -33,6 +34,8 @@ def plot_depth_profiles(runs: Mapping[str, TrainingRecord], *, part: Part = "ker
     """
     if not runs:
         raise ValueError("`runs` must hold at least one record. Received: runs={}")
+    for record in runs.values():
+        check_record(record)
     profiles = {name: _first_norms(record, part) for name, record in runs.items()}
     everything = np.concatenate(list(profiles.values()))
     figure = look.new_figure(4.4)

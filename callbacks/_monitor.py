@@ -10,7 +10,7 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
-from ._arguments import whole
+from ._arguments import verbosity, whole
 from ._eager import eagerly
 from ._keeper import Keeper
 from ._keras_private import EPOCH_LOGS
@@ -55,7 +55,7 @@ class Monitor(keras.callbacks.Callback):
         super().__init__()
         self._keeper = Keeper(self.file_name, directory, memory_limit, self._warn)
         self.every = whole("every", every, "steps")
-        self.verbose = verbose
+        self.verbose = verbosity(verbose)
         self.memory_limit = memory_limit
         self._let_go()
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ._arguments import yes_or_no
 from ._columns import columns_of
 from ._gradient_row import GradientRow
 from ._monitor import Monitor
@@ -81,10 +82,10 @@ class GradientNorms(Monitor):
         micro_batches: bool = False,
     ) -> None:
         super().__init__(every, directory, verbose, memory_limit)
-        self.micro_batches = micro_batches
+        self.micro_batches = yes_or_no("micro_batches", micro_batches)
         self._worst = ""
         self.statistics = _checked_statistics(statistics)
-        self.log_layers = log_layers
+        self.log_layers = yes_or_no("log_layers", log_layers)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """A fresh monitor with the same settings: KerasTuner copies one for each execution."""

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from . import _figures as look
+from ._arguments import check_record
 from ._depth_profiles import plot_depth_profiles as plot_depth_profiles
 from ._palette import INK, depth_colours
 from ._series import (
@@ -47,6 +48,7 @@ def plot_gradient_norms(
     plot_gradient_norms(monitor.record).savefig("norms.png")
     ```
     """
+    check_record(record)
     series = layer_series(record, "gradient_norm", part, points)
     names = look.short_names(series.layers)
     loss, _, _ = binned(record.loss[:, None].astype(np.float64), len(series.x))
@@ -97,6 +99,7 @@ def plot_learning_speed(
     Reference:
         - Nielsen, Neural Networks and Deep Learning (2015), chapter 5.
     """
+    check_record(record)
     if smooth is not None and (not isinstance(smooth, int) or smooth < 1):
         raise ValueError(
             f"`smooth` must be a whole number of rows, at least 1. Received: smooth={smooth!r}"

@@ -5,6 +5,7 @@ from html import escape
 from os import PathLike
 from pathlib import Path
 
+from ._arguments import check_record
 from ._report_page import figure_html, write_page
 from ._report_parts import FindingLike, facts_html, figures_html, findings_html, layers_html
 from ._series import has_rows
@@ -44,6 +45,7 @@ def write_report(
     write_report(monitor.record, [], "report.html")
     ```
     """
+    check_record(record)
     body = [
         facts_html(record),
         "<h2>Findings</h2>",
@@ -81,6 +83,8 @@ def write_comparison(
     """
     if not runs:
         raise ValueError("`runs` must hold at least one record by its name. Received: runs={}")
+    for record in runs.values():
+        check_record(record)
     body = [f"<p>{escape(intro)}</p>" if intro else ""]
     if table:
         body.append(table_html(table))

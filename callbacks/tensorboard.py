@@ -16,6 +16,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.scalar.metadata import create_summary_metadata
 
+from ._arguments import check_record
 from ._curves import Curve, curves_of
 from ._event_file import EventFile
 from ._rows import Rows
@@ -55,6 +56,7 @@ def write_tensorboard(
         ValueError: The record is empty.
         FileExistsError: `directory` already holds such logs: TensorBoard would mix the two.
     """
+    check_record(record)
     groups = [group for group in record.groups.values() if len(group.data)]
     if not groups:
         raise ValueError(

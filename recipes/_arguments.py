@@ -106,11 +106,12 @@ def constraint_of(kernel_constraint: Any, kernel_rank: int = 2) -> Any:
 def regularizer_of(kernel_regularizer: Any) -> Any:
     """A Keras regularizer, from itself, its name or its configuration; None stays None."""
     try:
-        return keras.regularizers.get(kernel_regularizer)
+        name = kernel_regularizer
+        return keras.regularizers.get("l1l2" if isinstance(name, str) and name == "l1_l2" else name)
     except (TypeError, ValueError):
         raise ValueError(
             "`kernel_regularizer` must be a Keras regularizer or the name of one: 'l1', 'l2', "
-            f"'l1_l2' or 'orthogonal'. Received: kernel_regularizer={kernel_regularizer!r}. For a "
+            f"'l1_l2' or 'orthogonal_regularizer'. Received: kernel_regularizer={kernel_regularizer!r}. For a "
             "strength of your own pass an object, such as keras.regularizers.L2(1e-4)."
         ) from None
 
@@ -170,6 +171,17 @@ def layer_seed(seed: int | None, use: str) -> int | None:
     It hangs on the name only: the kernels stay the same when dropout is added.
     """
     return None if seed is None else random.Random(f"{seed}/{use}").randrange(2**31)
+
+
+def check_initializer(argument: str, initializer: Any) -> None:
+    """Refuses what Keras makes no initializer of."""
+    try:
+        keras.initializers.get(initializer)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`{argument}` must be a Keras initializer or the name of one, such as 'he_normal' or "
+            f"'glorot_uniform'. Received: {argument}={initializer!r}."
+        ) from None
 
 
 def fresh_initializer(initializer: Any, seed: int | None, use: str) -> Any:

@@ -9,6 +9,7 @@ import keras
 from ..callbacks.activation_facts import ACTIVATION_FACTS, ALIASES, ActivationFacts, facts_of
 from ._arguments import (
     check_choice,
+    check_initializer,
     check_seed,
     constraint_of,
     fresh_initializer,
@@ -51,6 +52,13 @@ class Wiring:
     def __post_init__(self) -> None:
         self.facts: ActivationFacts = facts_of(self.activation)
         check_choice("normalization", self.normalization, NORMALIZATIONS)
+        check_initializer("kernel_initializer", self.kernel_initializer)
+        check_initializer("bias_initializer", self.bias_initializer)
+        if not isinstance(self.activation_options, Mapping | None):
+            raise ValueError(
+                "`activation_options` must map names to values, such as {'negative_slope': 0.2}. "
+                f"Received: activation_options={self.activation_options!r}."
+            )
         check_seed(self.seed)
         constraint_of(self.kernel_constraint)
         self.kernel_regularizer = regularizer_of(self.kernel_regularizer)
@@ -60,9 +68,7 @@ class Wiring:
         """Whether a layer in front of an activation has a bias: normalization's replaces it."""
         return self.normalization not in ("batch", "layer")
 
-    def weights(
-        self, name: str, feeds: Any = "activation", kernel_rank: int = 2
-    ) -> dict[str, Any]:
+    def weights(self, name: str, feeds: Any = "activation", kernel_rank: int = 2) -> dict[str, Any]:
         """Keyword arguments of a Keras layer with a kernel and a bias.
 
         Args:

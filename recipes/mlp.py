@@ -7,7 +7,15 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from ._arguments import output_function, positive_integer, rates_of, samples_of, shape_of, units_of
+from ._arguments import (
+    check_choice,
+    output_function,
+    positive_integer,
+    rates_of,
+    samples_of,
+    shape_of,
+    units_of,
+)
 from ._wiring import Wiring
 
 
@@ -28,6 +36,7 @@ def mlp(
     name: str | None = None,
     bias_initializer: Any = "zeros",
     activation_options: Mapping[str, Any] | None = None,
+    input_normalization: str | None = None,
 ) -> keras.Model:
     """A dense network, wired as the textbook recommends for its activation.
 
@@ -70,6 +79,9 @@ def mlp(
         bias_initializer: Keras initializer or its name, for all biases. Defaults to `"zeros"`.
         activation_options: Mapping. Passed to `activation_layer`, such as
             `{"negative_slope": 0.2}`. Defaults to `None`.
+        input_normalization: `"batch"` for batch normalization as the first layer, called
+            `input_batch_normalization`: it learns the scale of the inputs while it trains,
+            where they are not at hand for `adapt_to`. Not both. Defaults to `None`.
 
     Returns:
         An uncompiled `keras.Model`, `[batch, *input_shape] -> [batch, outputs]`.
@@ -91,6 +103,12 @@ def mlp(
     """
     shape, units = shape_of(input_shape), units_of(hidden_units)
     outputs = positive_integer("outputs", outputs)
+    check_choice("input_normalization", input_normalization, (None, "batch"))
+    if input_normalization is not None and adapt_to is not None:
+        raise ValueError(
+            "`input_normalization` and `adapt_to` do the same to the inputs. Received: both. Leave "
+            "`input_normalization` out, since `adapt_to` knows the data from the first step on."
+        )
     rates, last = rates_of(dropout, len(units)), output_function(output_activation, outputs)
     wiring = Wiring(
         activation,
@@ -108,6 +126,8 @@ def mlp(
         x = standardization(adapt_to, shape)(x)
     if len(shape) > 1:
         x = keras.layers.Flatten(name="flatten")(x)
+    if input_normalization is not None:
+        x = keras.layers.BatchNormalization(name="input_batch_normalization")(x)
     for i, (width, rate) in enumerate(zip(units, rates, strict=True), 1):
         weights = wiring.weights(f"hidden_{i}")
         x = keras.layers.Dense(width, use_bias=wiring.use_bias, **weights)(x)

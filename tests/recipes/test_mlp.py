@@ -35,6 +35,13 @@ def test_builds_saves_and_loads(activation, normalization, tmp_path):
     np.testing.assert_array_equal(np.asarray(loaded(X)), out)
 
 
+def test_batch_normalization_as_first_layer():
+    model = mlp((2, 3), [5], 3, input_normalization="batch")
+    assert names(model)[:4] == ["input", "flatten", "input_batch_normalization", "hidden_1"]
+    with pytest.raises(ValueError, match="`input_normalization` and `adapt_to`"):
+        mlp(6, [5], 3, input_normalization="batch", adapt_to=X)
+
+
 def test_layers_in_order():
     x = np.ones((4, 2, 3))
     block = ["hidden_{}", "hidden_{}_batch_normalization", "hidden_{}_activation"]

@@ -111,8 +111,9 @@ def regularizer_of(kernel_regularizer: Any) -> Any:
     except (TypeError, ValueError):
         raise ValueError(
             "`kernel_regularizer` must be a Keras regularizer or the name of one: 'l1', 'l2', "
-            f"'l1_l2' or 'orthogonal_regularizer'. Received: kernel_regularizer={kernel_regularizer!r}. For a "
-            "strength of your own pass an object, such as keras.regularizers.L2(1e-4)."
+            "'l1_l2' or 'orthogonal_regularizer'. Received: "
+            f"kernel_regularizer={kernel_regularizer!r}. For a strength of your own pass an "
+            "object, such as keras.regularizers.L2(1e-4)."
         ) from None
 
 

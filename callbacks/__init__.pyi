@@ -4,6 +4,9 @@ from .activation_facts import ActivationFacts as ActivationFacts
 from .activation_stats import ActivationStats as ActivationStats
 from .gradient_norms import GradientNorms as GradientNorms
 from .gradient_norms import watch as watch
+from .halve_on_plateau import HalveOnPlateau as HalveOnPlateau
+from .no_improvement import NoImprovement as NoImprovement
+from .one_cycle import OneCycle as OneCycle
 from .plots import plot_gradient_norms as plot_gradient_norms
 from .plots import plot_learning_speed as plot_learning_speed
 from .record import TrainingRecord as TrainingRecord

@@ -57,8 +57,11 @@ def _optimizer(optimizer: Any) -> dict[str, Any] | None:
         return None
     config = optimizer.get_config()
     plain = {k: v for k, v in config.items() if isinstance(v, (str, int, float, bool))}
-    if "inner_optimizer" in config:
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         plain = {**(_optimizer(optimizer.inner_optimizer) or {}), "loss_scaling": True}
+    elif "inner_optimizer" in config:  # another wrapper: what it adds, and what it wraps
+        inner = _optimizer(optimizer.inner_optimizer) or {}
+        return {**inner, **plain, "name": f"{type(optimizer).__name__}({inner.get('name')})"}
     elif "learning_rate" not in plain:  # a schedule
         plain["learning_rate"] = str(config.get("learning_rate"))
     return {**plain, "name": plain["name"] if "loss_scaling" in plain else type(optimizer).__name__}

@@ -42,9 +42,7 @@ class Tap:
 
     def __init__(self, optimizer: Any) -> None:
         self._outer: Callable[[], Any] = weakref.ref(optimizer)
-        self._inner: Callable[[], Any] = weakref.ref(
-            getattr(optimizer, "inner_optimizer", optimizer)
-        )
+        self._inner: Callable[[], Any] = weakref.ref(_innermost(optimizer))
         self._listeners: list[Listener] = []
         self._patches = Patches()
         self._call = _Call()
@@ -170,7 +168,7 @@ class Tap:
         self._tell(
             [one for one in self._listeners if one.micro_batches or not micro_batches],
             scale=_loss_scale(outer),
-            may_skip=inner is not outer,
+            may_skip=isinstance(outer, keras.optimizers.LossScaleOptimizer),
         )
 
     def _see_update(self, gradients: list[Any]) -> None:
@@ -234,6 +232,13 @@ class Tap:
                     self._listeners.remove(listener)
                 listener.failed(error)
             return None
+
+
+def _innermost(optimizer: Any) -> Any:
+    """The optimizer that updates, below all that wrap it."""
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return optimizer
 
 
 def _graph() -> Any:

@@ -105,9 +105,12 @@ def constraint_of(kernel_constraint: Any, kernel_rank: int = 2) -> Any:
 
 def regularizer_of(kernel_regularizer: Any) -> Any:
     """A Keras regularizer, from itself, its name or its configuration; None stays None."""
+    name = kernel_regularizer
+    if isinstance(name, str) and name.lower().replace("_", "") == "l1l2":
+        # By name Keras makes one of strength 0; of "l1" and "l2" it is 0.01.
+        return keras.regularizers.L1L2(0.01, 0.01)
     try:
-        name = kernel_regularizer
-        return keras.regularizers.get("l1l2" if isinstance(name, str) and name == "l1_l2" else name)
+        return keras.regularizers.get(name)
     except (TypeError, ValueError):
         raise ValueError(
             "`kernel_regularizer` must be a Keras regularizer or the name of one: 'l1', 'l2', "

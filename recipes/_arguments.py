@@ -26,6 +26,13 @@ def check_choice(argument: str, received: object, choices: Sequence[str | None])
         )
 
 
+def check_flag(argument: str, received: Any) -> bool:
+    """`received` as a `bool`, refused unless it is one, Python's or NumPy's."""
+    if not isinstance(received, (bool, np.bool_)):
+        raise ValueError(f"`{argument}` must be True or False. Received: {argument}={received!r}.")
+    return bool(received)
+
+
 def positive_integer(argument: str, received: Any, way_out: str = "") -> int:
     """`received` as an `int`, refused unless it is a whole number above 0."""
     if not _is_size(received):
@@ -47,18 +54,20 @@ def shape_of(input_shape: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
+def sizes_of(argument: str, received: Any, way_out: str = "") -> list[int]:
+    """`received` as a list of positive integers; it may be empty."""
+    if isinstance(received, (str, bytes)) or not isinstance(received, Iterable):
+        raise ValueError(
+            f"`{argument}` must be a sequence of positive integers. "
+            f"Received: {argument}={received!r}.{way_out}"
+        )
+    return [positive_integer(f"{argument}[{i}]", size, way_out) for i, size in enumerate(received)]
+
+
 def units_of(hidden_units: Any) -> list[int]:
     """The width of each hidden layer."""
     way_out = " Pass one width per hidden layer, such as [100, 100]."
-    if isinstance(hidden_units, str) or not isinstance(hidden_units, Iterable):
-        raise ValueError(
-            "`hidden_units` must be a sequence of positive integers. "
-            f"Received: hidden_units={hidden_units!r}.{way_out}"
-        )
-    units = [
-        positive_integer(f"hidden_units[{i}]", width, way_out)
-        for i, width in enumerate(hidden_units)
-    ]
+    units = sizes_of("hidden_units", hidden_units, way_out)
     if not units:
         raise ValueError(
             "`hidden_units` must name at least one hidden layer. "

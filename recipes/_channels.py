@@ -1,25 +1,15 @@
 """Inputs whose last axis holds channels or features: images and sequences."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from ._arguments import positive_integer, samples_of, shape_of
+from ._arguments import samples_of, shape_of
 from .mlp import standardization
 
 # Said to each layer: where `keras.config` says otherwise, the normalizations would not follow.
 CHANNELS_LAST = {"data_format": "channels_last"}
-
-
-def sizes_of(argument: str, received: Any, way_out: str = "") -> list[int]:
-    """`received` as a list of positive integers; it may be empty."""
-    if isinstance(received, (str, bytes)) or not isinstance(received, Iterable):
-        raise ValueError(
-            f"`{argument}` must be a sequence of positive integers. "
-            f"Received: {argument}={received!r}.{way_out}"
-        )
-    return [positive_integer(f"{argument}[{i}]", size, way_out) for i, size in enumerate(received)]
 
 
 def image_shape_of(input_shape: Any) -> tuple[int, ...]:
@@ -61,9 +51,3 @@ def map_options(activation: Any, options: Mapping[str, Any] | None) -> Mapping[s
     Keras' own default is one a pixel, which binds the weights to the image's size.
     """
     return {"shared_axes": (1, 2), **(options or {})} if activation == "prelu" else options
-
-
-def check_flag(argument: str, received: Any) -> None:
-    """Refuses what is neither `True` nor `False`."""
-    if not isinstance(received, bool):
-        raise ValueError(f"`{argument}` must be True or False. Received: {argument}={received!r}.")

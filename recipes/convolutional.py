@@ -6,14 +6,19 @@ from typing import Any
 
 import keras
 
-from ._arguments import check_choice, output_function, positive_integer, rates_of
+from ._arguments import (
+    check_choice,
+    check_flag,
+    output_function,
+    positive_integer,
+    rates_of,
+    sizes_of,
+)
 from ._channels import (
     CHANNELS_LAST,
-    check_flag,
     image_input,
     image_shape_of,
     map_options,
-    sizes_of,
 )
 from ._wiring import Wiring
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..callbacks._layer_activations import layers_within, path_of
 from ..callbacks._patches import Patches
-from ._arguments import check_seed, layer_seed, positive_integer
+from ._arguments import check_flag, check_seed, layer_seed, positive_integer
 from ._kernel_layers import kernel_of
 from ._unit_variance import ScaledLayer, UnitVariance
 
@@ -141,10 +141,7 @@ def _check_arguments(tolerance: Any, orthonormal: Any, seed: Any) -> None:
             f"`tolerance` must be a positive number. Received: tolerance={tolerance!r}. Mishkin "
             "and Matas take 0.1."
         )
-    if not isinstance(orthonormal, bool):
-        raise ValueError(
-            f"`orthonormal` must be True or False. Received: orthonormal={orthonormal!r}."
-        )
+    check_flag("orthonormal", orthonormal)
     check_seed(seed)
 
 

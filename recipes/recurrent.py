@@ -8,6 +8,7 @@ import numpy as np
 
 from ._arguments import (
     check_choice,
+    check_flag,
     check_initializer,
     constraint_of,
     fresh_initializer,
@@ -18,8 +19,9 @@ from ._arguments import (
     regularizer_of,
     samples_of,
     shape_of,
+    sizes_of,
 )
-from ._channels import channel_standardization, check_flag, sizes_of
+from ._channels import channel_standardization
 from ._wiring import Wiring
 
 _CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simple": keras.layers.SimpleRNN}

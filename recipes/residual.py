@@ -11,6 +11,7 @@ import numpy as np
 
 from ._arguments import (
     check_choice,
+    check_flag,
     output_function,
     positive_integer,
     rates_of,
@@ -133,7 +134,9 @@ def residual_mlp(
         activation_options,
         seed,
     )
-    blocks = _Blocks(wiring, _flag("pre_activation", pre_activation), _flag("skip_init", skip_init))
+    blocks = _Blocks(
+        wiring, check_flag("pre_activation", pre_activation), check_flag("skip_init", skip_init)
+    )
     _check_depth(int(np.prod(shape)), units, blocks)
 
     x = inputs = keras.Input(shape, name="input")
@@ -213,12 +216,6 @@ def _through(layers: Sequence[Any], x: Any) -> Any:
     for layer in layers:
         x = layer(x)
     return x
-
-
-def _flag(argument: str, received: Any) -> bool:
-    if not isinstance(received, (bool, np.bool_)):
-        raise ValueError(f"`{argument}` must be True or False. Received: {argument}={received!r}.")
-    return bool(received)
 
 
 def _check_depth(width_in: int, units: list[int], blocks: _Blocks) -> None:

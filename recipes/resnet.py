@@ -5,8 +5,13 @@ from typing import Any
 
 import keras
 
-from ._arguments import check_choice, output_function, positive_integer
-from ._channels import CHANNELS_LAST, check_flag, image_input, image_shape_of, map_options
+from ._arguments import (
+    check_choice,
+    check_flag,
+    output_function,
+    positive_integer,
+)
+from ._channels import CHANNELS_LAST, image_input, image_shape_of, map_options
 from ._residual_blocks import SHORTCUTS, ResidualBlocks
 from ._wiring import Wiring
 

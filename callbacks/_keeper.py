@@ -64,10 +64,11 @@ class Keeper:
             network: Describes what is watched.
             log_layers: Whether TensorBoard gets all layers.
         """
-        if self._continued_by(group):
+        description = network()
+        if self._continued_by(group, description):
             return
         self._fit, self.steps_done = 0, 0
-        self.records.append(TrainingRecord(network(), memory_limit=self._memory_limit))
+        self.records.append(TrainingRecord(description, memory_limit=self._memory_limit))
         self.records[-1].add_group(group)
         if self.directory:
             self._open_files(self.directory, log_layers)
@@ -126,9 +127,11 @@ class Keeper:
     def _group(self) -> Rows:
         return next(iter(self.records[-1].groups.values()))
 
-    def _continued_by(self, group: Rows) -> bool:
+    def _continued_by(self, group: Rows, network: dict[str, Any]) -> bool:
         """Whether a group's rows go on in the last record."""
         if self._fit == 0 or not self.records:
+            return False
+        if _compiled_as(self.records[-1].network) != _compiled_as(network):
             return False
         earlier = self.records[-1].groups.get(group.name)
         return earlier is not None and earlier.description() | {"stride": 1} == group.description()
@@ -149,6 +152,11 @@ class Keeper:
             )
         except OSError as error:
             self._warn(f"can't write to `directory` ({error}). The record goes on in memory.")
+
+
+def _compiled_as(network: dict[str, Any]) -> tuple[Any, Any]:
+    """The optimizer's name and the loss; its numbers may change on the way."""
+    return (network.get("optimizer") or {}).get("name"), network.get("loss")
 
 
 def _free_path(directory: Path, name: str) -> Path:

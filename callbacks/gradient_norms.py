@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from ._arguments import yes_or_no
 from ._columns import columns_of
@@ -44,7 +45,9 @@ class GradientNorms(Monitor):
         log_layers: Boolean. Whether the epoch logs get `gradient_norm/LAYER` of every layer
             beside `gradient_norm` (of all variables together) and `gradient_ratio` (first over
             last hidden kernel), each the mean over the epoch's recorded steps, the ratio's
-            geometric. Defaults to `False`.
+            geometric; skipped steps don't count. An epoch without a recorded step, where `every`
+            is longer than it, has NaN, and a model with fewer than two hidden kernels no ratio.
+            Defaults to `False`.
         directory: Path of a folder into which the record is written while it grows, as
             `gradients.record`, or `gradients-2.record` and so on where there is one, and beside it,
             in a folder of the same name without `.record`, as TensorBoard logs of every recorded
@@ -113,19 +116,26 @@ class GradientNorms(Monitor):
         return super()._shown({k: v for k, v in added.items() if k in named}) + worst
 
     def _epoch_logs(self, epoch: TrainingRecord) -> dict[str, float]:
-        norms = epoch.by_layer("gradient_norm").astype(np.float64)
-        if not len(norms):  # `every` is longer than the epoch
-            return {}
-        logs = {"gradient_norm": float(np.sqrt(np.nansum(norms**2, axis=1)).mean())}
-        self._worst = _worst_layer(epoch)
+        taken = ~epoch.skipped
+        columns = epoch.groups["gradients"].columns
+        connected = [at for at, column in enumerate(columns) if column["connected"]]
+        norms = epoch["gradient_norm"][taken][:, connected].astype(np.float64)
+        logs = {"gradient_norm": _mean(np.sqrt(np.square(norms).sum(axis=1)))}
+        self._worst = _worst_layer(epoch) if len(norms) else ""
         if len(epoch.hidden_kernels()) > 1:
             with np.errstate(divide="ignore"):
-                log_ratio = np.log(epoch.gradient_ratio().astype(np.float64))
-            logs["gradient_ratio"] = math.exp(float(log_ratio.mean()))
+                log_ratio = np.log(epoch.gradient_ratio()[taken].astype(np.float64))
+            logs["gradient_ratio"] = float(np.exp(_mean(log_ratio)))
         if self.log_layers:
-            means = zip(epoch.layers, norms.mean(axis=0).tolist(), strict=True)
-            logs |= {f"gradient_norm/{layer}": mean for layer, mean in means}
+            of_layers = epoch.by_layer("gradient_norm")[taken].T.astype(np.float64)
+            pairs = zip(epoch.layers, of_layers, strict=True)
+            logs |= {f"gradient_norm/{layer}": _mean(values) for layer, values in pairs}
         return logs
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    """NaN of none: `every` may be longer than an epoch."""
+    return float(values.mean()) if len(values) else math.nan
 
 
 def _worst_layer(epoch: TrainingRecord) -> str:
@@ -143,7 +153,25 @@ def _worst_layer(epoch: TrainingRecord) -> str:
 
 
 def watch(optimizer: Any, model: Any, **options: Any) -> Any:
-    """`GradientNorms(**options).watch(optimizer, model)`, for loops without `fit`."""
+    """`GradientNorms(**options).watch(optimizer, model)`: gradient norms of loops without `fit`.
+
+    A context manager: what is recorded is what runs in its `with` block.
+
+    ```python
+    with callbacks.watch(optimizer, model) as monitor:
+        for x, y in batches:
+            model.train_on_batch(x, y)  # or a step of your own that calls `optimizer.apply`
+    monitor.record["gradient_norm"]  # [steps, variables]
+    ```
+
+    Args:
+        optimizer: The Keras optimizer whose `apply` or `apply_gradients` the loop calls.
+        model: The model that it trains.
+        **options: Arguments of `GradientNorms`.
+
+    Raises:
+        ValueError: `optimizer` is not a Keras optimizer, or an option is out of its range.
+    """
     return GradientNorms(**options).watch(optimizer, model)
 
 

@@ -31,12 +31,13 @@ class OneCycle(keras.callbacks.Callback):
     Rate and momentum are set inside the compiled step, before each step: exactly, whatever
     `steps_per_execution` is. For that the step is traced anew, and Keras' momentum, a number that
     it compiles into the step, is read from a variable meanwhile. At the end of `fit` the momentum
-    is again what it was, while the rate stays at `final`. After an exception in `fit` call
-    `detach()`, or fit again with it.
+    is again what it was, while the rate stays at `final`; after an exception in `fit`, when the
+    model is trained again, or with `detach()`.
 
     The position in the cycle follows from the epoch: a `fit` resumed at `initial_epoch` goes on
     where the one before stopped, with `epochs` the number of both together. It adds
-    `learning_rate` and `momentum` to the epoch logs.
+    `learning_rate` and `momentum` to the epoch logs, those of the epoch's last step. (The
+    optimizer itself holds those of the next step by then.)
 
     Args:
         max_learning_rate: Float. The highest rate, above 0.
@@ -136,20 +137,25 @@ class OneCycle(keras.callbacks.Callback):
             setattr(owner, name, self._live)
         self._patches.put(optimizer, "apply", self._apply)
         self._retraced = Retraced(model)
+        # An exception ends `fit` without telling us; training that begins later asks for this.
+        self._patches.put(model, "make_train_function", self._make_train_function)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Goes to the epoch's place in the cycle."""
+        if self._variables is None:
+            return
         self._go_to(epoch * self._batches)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds rate and momentum to the logs."""
-        assert self._variables is not None
-        _, rate, momentum = self._variables
+        if self._variables is None:
+            return
+        rate, momentum = self._values(int(self._variables[0].numpy()) - 1)
         logs = {} if logs is None else logs
-        logs["learning_rate"] = float(rate.numpy())
+        logs["learning_rate"] = float(rate)
         if self._live is None:
             return
-        logs["momentum"] = float(momentum.numpy())
+        logs["momentum"] = float(momentum)
         if not self._live.was_read:
             self._live.was_read = True  # one warning will do
             warnings.warn(
@@ -173,6 +179,15 @@ class OneCycle(keras.callbacks.Callback):
                 setattr(owner, name, value)
             del self._restored
         self._retraced = self._live = self._variables = None
+
+    def _make_train_function(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def make_train_function(force: bool = False) -> Any:
+            if force:  # a monitor's, in this `fit`
+                return original(force=True)
+            self.detach()
+            return self.model.make_train_function()
+
+        return make_train_function
 
     # ------------------------------------------------------------------ in the step
 

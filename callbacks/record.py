@@ -28,7 +28,9 @@ class TrainingRecord:
 
     `S` recorded steps, `V` trainable variables, `L` layers that own them. Each statistic costs
     `4 S V` bytes, and each row 25 more. Groups of rows have a step axis of their own each
-    (`groups`); the properties and `record[statistic]` read the group that holds the gradients.
+    (`groups`). Read are, of the group that holds the gradients, `steps`, `epoch`, `fit`, `loss`,
+    `learning_rate`, `skipped` and `clipped` `[S]`, the names in `variables` and `layers`,
+    `record[statistic]` `[S, V]`, `by_layer(statistic)` `[S, L]` and `gradient_ratio()` `[S]`.
 
     Args:
         network: The network as plain data (layers, loss, optimizer). Defaults to `{}`.

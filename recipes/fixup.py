@@ -72,7 +72,8 @@ def fixup(model: keras.Model) -> list[FixedBranch]:
 
     Raises:
         ValueError: The model has no residual block that can be seen, it normalizes, or `fixup`
-            was called on it before.
+            was called on it before and it has not been trained since: on a trained model it
+            begins anew, at the cost of what was learned.
 
     Reference:
         Zhang, Dauphin & Ma 2019, "Fixup Initialization: Residual Learning Without Normalization".

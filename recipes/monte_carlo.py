@@ -42,7 +42,8 @@ def predict_mc(
 
     Every row of every pass draws masks of its own. Ordinary dropout (alpha, spatial and Gaussian
     dropout too, and that of recurrent layers) is active, and nothing else of training: batch
-    normalization uses the statistics that it has learned. The model comes back as it was, the
+    normalization uses the statistics that it has learned. (A dropout layer that the model calls
+    with `training=False` is turned on too.) The model comes back as it was, the
     state of its random generators included.
 
     The deviation is large where the network is unsure: on mistakes, and on inputs unlike those

@@ -92,8 +92,20 @@ def checked_inputs(model: Any, x: Any) -> Any:
             "`x` must be finite. Received: x with NaN or infinite values. Replace them first."
         )
     samples = lengths.pop()
+    expected = getattr(model, "input_shape", None)
+    if len(parts) == 1 and isinstance(expected, tuple) and not _fits(parts[0].shape, expected):
+        raise ValueError(
+            f"`x` must be of the shape that the model takes, {expected}. Received: x of shape "
+            f"{parts[0].shape}."
+        )
     chosen = np.linspace(0, samples - 1, min(samples, _MOST_SAMPLES)).astype(int)
     return keras.tree.map_structure(lambda part: np.asarray(part)[chosen], x)
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(expected) and all(
+        size in (None, given) for size, given in zip(expected, shape, strict=True)
+    )
 
 
 def hidden_outputs(hidden: HiddenLayers, seen: Any) -> list[tuple[str, Doubles]]:

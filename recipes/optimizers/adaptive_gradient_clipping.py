@@ -28,7 +28,8 @@ class AdaptiveGradientClipping(keras.optimizers.Optimizer):
 
     The gradients of an update are clipped: averaged where `gradient_accumulation_steps`
     accumulates them, summed over the replicas under `tf.distribute`, divided by the loss scale.
-    What the inner optimizer has of its own (`clipnorm`, weight decay, moving averages) stays.
+    What the inner optimizer has of its own (`clipnorm`, weight decay, moving averages) stays; its
+    clipping comes first, so that `G` is what that leaves.
     It saves and loads with the model, state and all. `LossScaleOptimizer` goes around it, as Keras
     puts it by itself under `mixed_float16`.
 

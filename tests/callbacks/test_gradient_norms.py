@@ -416,3 +416,33 @@ def test_training_watched_raises_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         fit(network(), GradientNorms())
+
+
+def test_epoch_logs_do_not_hide_nan_behind_a_number():
+    model = network("sgd")
+    x, y = data()
+    monitor = GradientNorms(log_layers=True)
+    history = model.fit(x * np.nan, y, batch_size=8, verbose=0, callbacks=[monitor]).history
+    assert np.isnan(history["gradient_norm"]).all() and np.isnan(history["gradient_ratio"]).all()
+    assert np.isnan(monitor.record["gradient_norm"][:, 0]).all()
+
+
+def test_an_epoch_without_a_recorded_step_logs_nan():
+    monitor = GradientNorms(every=5)  # of steps 0-2, 3-5 and 6-8
+    model = network("sgd")
+    x, y = (part[:24] for part in data())
+    history = model.fit(x, y, batch_size=8, epochs=3, verbose=0, callbacks=[monitor]).history
+    assert monitor.record.steps.tolist() == [0, 5]
+    assert np.isnan(history["gradient_norm"]).tolist() == [False, False, True]
+
+
+def test_another_optimizer_begins_another_record():
+    model, monitor = network("sgd"), GradientNorms()
+    fit(model, monitor)
+    model.optimizer.learning_rate = 0.5  # a number may change on the way
+    fit(model, monitor)
+    assert len(monitor.records) == 1
+    model.compile("adam", "sparse_categorical_crossentropy")
+    fit(model, monitor)
+    names = [record.network["optimizer"]["name"] for record in monitor.records]
+    assert names == ["SGD", "Adam"]

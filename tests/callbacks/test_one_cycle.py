@@ -142,10 +142,10 @@ def test_the_logs_and_what_is_left():
     optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
     model = network(optimizer)
     history = fit(model, OneCycle(0.2, final_share=0.2), epochs=5).history
-    # After 5, 10, ... of the steps 0 to 24; the peak is at 9.6.
+    # Each epoch's last of the steps 0 to 24; the peak is at 9.6.
     rates, momenta = cycle(25, share=0.2)
-    np.testing.assert_allclose(history["learning_rate"], rates[[5, 10, 15, 20, 24]], rtol=1e-4)
-    np.testing.assert_allclose(history["momentum"], momenta[[5, 10, 15, 20, 24]], rtol=1e-5)
+    np.testing.assert_allclose(history["learning_rate"], rates[[4, 9, 14, 19, 24]], rtol=1e-4)
+    np.testing.assert_allclose(history["momentum"], momenta[[4, 9, 14, 19, 24]], rtol=1e-5)
     assert float(optimizer.learning_rate) == pytest.approx(2e-5, rel=1e-3)
     assert type(optimizer.momentum) is float
     assert optimizer.momentum == 0.9
@@ -321,3 +321,44 @@ def test_trainable_switched_without_compiling():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         OneCycle(**{"max_learning_rate": 0.1, **arguments})
+
+
+def test_an_interrupted_cycle_leaves_later_training_alone():
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(32, 5)), rng.normal(size=(32, 1))
+    runs = []
+    for interrupted in (True, False):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "mse")
+        if interrupted:
+            before = model.get_weights()
+            with pytest.raises(KeyboardInterrupt):
+                model.fit(x, y, batch_size=8, verbose=0, callbacks=[OneCycle(0.05), Interrupt()])
+            model.set_weights(before)
+            for variable in model.optimizer.variables:
+                variable.assign(np.zeros(variable.shape))
+        model.optimizer.learning_rate = 0.001
+        model.fit(x, y, batch_size=8, epochs=2, verbose=0, shuffle=False)
+        assert float(model.optimizer.learning_rate.numpy()) == np.float32(0.001)
+        assert type(model.optimizer.momentum) is float
+        runs.append(model.get_weights())
+    np.testing.assert_array_equal(runs[0][0], runs[1][0])
+
+
+def test_the_logs_hold_the_rate_and_momentum_of_the_epochs_last_step():
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.5, momentum=0.9), "mse")
+    monitor = GradientNorms()
+    cycle = OneCycle(0.05, final_share=0.0, momentum=(0.95, 0.85))
+    x = np.ones((8, 5))
+    history = model.fit(x, x[:, :1], batch_size=8, epochs=5, verbose=0, callbacks=[cycle, monitor])
+    np.testing.assert_allclose(
+        history.history["learning_rate"], [0.005, 0.0275, 0.05, 0.0275, 0.005], rtol=1e-6
+    )
+    np.testing.assert_allclose(history.history["momentum"], [0.95, 0.9, 0.85, 0.9, 0.95], rtol=1e-6)
+    np.testing.assert_allclose(monitor.record.learning_rate, history.history["learning_rate"])

@@ -150,6 +150,8 @@ class Monitor(keras.callbacks.Callback):
             self._warn(
                 "saw no step: none passed through `model.optimizer`. For another optimizer use "
                 f"`with {type(self).__name__}().watch(optimizer, model):`."
+                if self.model.trainable_variables
+                else "saw no step: the model has no trainable variables."
             )
         self.detach()
 

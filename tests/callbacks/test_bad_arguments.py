@@ -68,3 +68,10 @@ def test_a_model_that_is_not_compiled_gets_keras_own_words():
     model.compile("sgd", "mse")  # the same monitor serves once it is
     model.fit(np.zeros((4, 2)), np.zeros(4), batch_size=2, verbose=0, callbacks=[monitor])
     assert len(monitor.record.steps) == 2
+
+
+def test_a_model_without_trainable_variables_is_named_as_such():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.ReLU()])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="the model has no trainable variables"):
+        model.fit(np.zeros((4, 2)), np.zeros((4, 2)), verbose=0, callbacks=[GradientNorms()])

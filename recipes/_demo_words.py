@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,27 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from .datasets import Dataset
-    from .demo import Result
 
 # First over last hidden layer, as in AutoTrainer (Zhang et al. 2021).
 VANISHED, EXPLODED = 1e-3, 70.0
 # A healthy sigmoid layer has next to none at the start.
 _MANY_SATURATED = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What one network did; its fields are the keys in `summary.json`."""
+
+    name: str
+    activation: str
+    kernel_initializer: str
+    normalization: str | None
+    learning_rate: float
+    val_accuracy: float
+    gradient_ratio_first_step: float
+    gradient_ratio_last_step: float
+    seconds: float
+    note: str
 
 
 def note_on(
@@ -108,7 +124,7 @@ def predicted_sigmoid_ratio(inputs: float, width: int, layers: int, stddev: floa
     return math.sqrt(squared * inputs / signal)
 
 
-def rows_of(results: "Sequence[Result]") -> list[dict[str, object]]:
+def rows_of(results: Sequence[Result]) -> list[dict[str, object]]:
     """The report's table: what is shown of each result, by column."""
     return [
         {
@@ -125,7 +141,7 @@ def rows_of(results: "Sequence[Result]") -> list[dict[str, object]]:
     ]
 
 
-def rich_table(results: "Sequence[Result]") -> Table:
+def rich_table(results: Sequence[Result]) -> Table:
     """The numbers, in 80 columns."""
     table = Table("network", box=None, header_style="bold", padding=(0, 1))
     for column in ("learning rate", "validation accuracy", "ratio, first step", "ratio, last step"):
@@ -144,7 +160,7 @@ def rich_table(results: "Sequence[Result]") -> Table:
 
 
 def intro_to(
-    results: "Sequence[Result]",
+    results: Sequence[Result],
     dataset: "Dataset",
     *,
     layers: int,

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..callbacks.plots import plot_depth_profiles, plot_gradient_norms
 from ..callbacks.record import TrainingRecord
 from ..callbacks.report import write_comparison
 from ._demo_networks import NETWORKS, Network
-from ._demo_words import intro_to, note_on, rich_table, rows_of
+from ._demo_words import Result, intro_to, note_on, rich_table, rows_of
 from .datasets import Dataset
 from .mlp import mlp
 
@@ -34,22 +34,6 @@ TRAINING = (
     f"SGD with momentum {MOMENTUM:g}, each variable's gradient clipped to norm {CLIPNORM:g} (the "
     f"figures show it unclipped), batches of {BATCH_SIZE}"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """What one network did; its fields are the keys in `summary.json`."""
-
-    name: str
-    activation: str
-    kernel_initializer: str
-    normalization: str | None
-    learning_rate: float
-    val_accuracy: float
-    gradient_ratio_first_step: float
-    gradient_ratio_last_step: float
-    seconds: float
-    note: str
 
 
 def compare(

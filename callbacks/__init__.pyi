@@ -5,6 +5,9 @@ from .activation_stats import ActivationStats as ActivationStats
 from .gradient_norms import GradientNorms as GradientNorms
 from .gradient_norms import watch as watch
 from .halve_on_plateau import HalveOnPlateau as HalveOnPlateau
+from .learning_rate_range import LearningRateCurve as LearningRateCurve
+from .learning_rate_range import LearningRateRange as LearningRateRange
+from .learning_rate_range import find_learning_rate as find_learning_rate
 from .no_improvement import NoImprovement as NoImprovement
 from .one_cycle import OneCycle as OneCycle
 from .plots import plot_gradient_norms as plot_gradient_norms

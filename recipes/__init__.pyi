@@ -1,4 +1,5 @@
 from . import datasets as datasets
+from . import search as search
 from .activations import ACTIVATIONS as ACTIVATIONS
 from .activations import activation_layer as activation_layer
 from .activations import initializer_for as initializer_for

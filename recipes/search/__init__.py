@@ -1,0 +1,5 @@
+"""How to choose learning rate, lambda, batch size and epochs: the textbooks' heuristics."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

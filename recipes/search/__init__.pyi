@@ -1,0 +1,13 @@
+from .simplify import simplify as simplify
+from .stages import BatchSizeStage as BatchSizeStage
+from .stages import Candidate as Candidate
+from .stages import Decision as Decision
+from .stages import EpochLosses as EpochLosses
+from .stages import EpochsStage as EpochsStage
+from .stages import L2Stage as L2Stage
+from .stages import LearningRateStage as LearningRateStage
+from .stages import Reason as Reason
+from .stages import Stage as Stage
+from .stages import Trial as Trial
+from .stages import is_hopeless as is_hopeless
+from .stages import summarize as summarize

@@ -1,0 +1,194 @@
+"""`L2Stage`: the strength of the L2 penalty by validation accuracy, then the rate once more."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ._checks import above_zero, values_of, whole
+from ._replay import Walk, replay, rounded
+from ._scores import Contest
+from ._trials import Decision, Trial, Values
+
+_ROOT = 10**0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class L2Stage:
+    """Finds the penalty's strength: 0, a first one, times and divided by ten, then fine.
+
+    ```
+    penalty = l2 * sum(w^2),    l2 = lambda / (2 samples) in the texts' units
+    ```
+
+    Choose it after the learning rate. Validation accuracy decides; settings within two standard
+    errors of the best are run again with other seeds, and where that settles nothing the cheaper
+    one is taken, at equal cost the one with the higher mean. The best of the decades is refined
+    by halves on the log scale (times and divided by the root of ten, then its root), as long as
+    the differences are more than noise. An optimum on the boundary of the decades tried extends
+    them. With the strength found, half and twice the learning rate are tried, since a penalty
+    changes what the rate should be; a level result keeps the rate.
+
+    Args:
+        samples: Integer. Number of training samples, to state `start` in the texts' units, where
+            the penalty is lambda / (2 samples). With `None`, `start` is Keras' `L2`. The chosen
+            `l2` is always Keras'. Defaults to `None`.
+        start: Float. The first strength above 0. Defaults to `1` in the texts' units and to
+            `1e-4` in Keras'.
+        epochs: Integer. Epochs of each trial. Defaults to `10`.
+        executions: Integer. How often a setting is run at most. Defaults to `2`.
+        decades: Integer. How far from `start` the range may be extended. Defaults to `4`.
+        halvings: Integer. Rounds of refinement. Defaults to `2`.
+        revisit_learning_rate: Boolean. Whether the rate is looked at once more. Defaults to
+            `True`.
+
+    Raises:
+        ValueError: An argument is out of its range.
+
+    Reference:
+        Nielsen, *Neural Networks and Deep Learning*, chapter 3, "The regularization parameter".
+
+    Example:
+        ```python
+        stage = L2Stage(samples=50_000)
+        chosen = {"learning_rate": 0.25}
+        [c.values["l2"] for c in stage.decide([], chosen).candidates]  # [0.0, 1e-05]
+        ```
+    """
+
+    samples: int | None = None
+    start: float | None = None
+    epochs: int = 10
+    executions: int = 2
+    decades: int = 4
+    halvings: int = 2
+    revisit_learning_rate: bool = True
+
+    def __post_init__(self) -> None:
+        if self.samples is not None:
+            whole("samples", self.samples)
+        if self.start is not None:
+            above_zero("start", self.start)
+        for name in ("epochs", "executions", "decades"):
+            whole(name, getattr(self, name))
+        whole("halvings", self.halvings, at_least=0)
+
+    def decide(self, trials: Iterable[Trial], chosen: Values | None = None) -> Decision:
+        """What to try next, or the strength and why.
+
+        Args:
+            trials: Iterable of `Trial`, finished and running, in any order; others are ignored.
+            chosen: Mapping of values that stay as they are, with the `learning_rate` found.
+                Defaults to none.
+
+        Returns:
+            A `Decision`; done, it has chosen `l2`, and `learning_rate` where it was given.
+        """
+        fixed = {**values_of("chosen", chosen), "epochs": self.epochs}
+        return replay(trials, lambda walk: _Search(self, walk, fixed).decision())
+
+
+class _Search:
+    """One walk of the stage; strengths are in the units of `start`."""
+
+    def __init__(self, stage: L2Stage, walk: Walk, fixed: Values) -> None:
+        self.stage, self.walk, self.fixed = stage, walk, fixed
+        self.unit = 1.0 if stage.samples is None else 1 / (2 * stage.samples)
+        self.start = stage.start or (1e-4 if stage.samples is None else 1.0)
+        self.contest = Contest(walk, stage.executions)
+
+    def decision(self) -> Decision:
+        self.enter([0.0, self.start], "without a penalty and with a first one")
+        self.enter([10 * self.start, self.start / 10], "times and divided by ten")
+        self.extend()
+        best = self.contest.winner()
+        if self.contest.scores[best].mean == -float("inf"):
+            self.walk.failed(
+                "Every strength diverged, 0 among them. Find a learning rate that trains first.",
+                self.contest.trials(sorted(self.contest.scores)),
+            )
+        if best > 0:
+            best = self.refine(best)
+        names = sorted(self.contest.scores)
+        self.walk.note(
+            f"By validation accuracy ({self.contest.describe(names)}) lambda is {best:g}"
+            f"{'' if self.stage.samples is None else f', L2({self.l2(best):g}) in Keras'}.",
+            self.contest.trials(names),
+        )
+        found: dict[str, Any] = {"l2": self.l2(best)}
+        if "learning_rate" in self.fixed:
+            found["learning_rate"] = self.learning_rate(best)
+        return self.walk.done(found)
+
+    def extend(self) -> None:
+        """Goes on by decades while the best one lies on the boundary."""
+        low, high = self.start / 10**self.stage.decades, self.start * 10**self.stage.decades
+        while True:
+            tried = sorted(name for name in self.contest.scores if name > 0)
+            best = min(tried, key=lambda name: (-self.contest.scores[name].mean, name))
+            # Towards 0 there is an end: what 0 itself reaches.
+            above_zero = self.contest.scores[best].mean > self.contest.scores[0.0].mean
+            if best not in (tried[0], tried[-1]) or (best == tried[0] and not above_zero):
+                return
+            beyond = rounded(best / 10 if best == tried[0] else best * 10)
+            if not low / 2 < beyond < high * 2:
+                self.walk.note(
+                    f"The best strength {best:g} lies on the boundary of the range, and "
+                    f"`decades={self.stage.decades}` allows no more: consider a wider one.",
+                    self.contest.trials([best]),
+                )
+                return
+            self.enter([beyond], "the best lies on the boundary of what was tried")
+
+    def refine(self, best: float) -> float:
+        """By halves on the log scale, as long as the differences are more than noise."""
+        factor = _ROOT
+        for _ in range(self.stage.halvings):
+            around = [rounded(best / factor), rounded(best * factor)]
+            self.enter(around, f"within the decade of {best:g}")
+            center = self.contest.scores[best]
+            scores = [self.contest.scores[name] for name in around]
+            best = self.contest.winner()
+            if not any(center.exceeds(s) or s.exceeds(center) for s in scores) or best == 0:
+                self.walk.note(
+                    "The neighbors differ by no more than noise: finer steps would tell nothing.",
+                    self.contest.trials(around),
+                )
+                break
+            factor **= 0.5
+        return best
+
+    def learning_rate(self, best: float) -> Any:
+        """The rate for this strength."""
+        rate = self.fixed["learning_rate"]
+        if best == 0 or not self.stage.revisit_learning_rate:
+            return rate
+        contest = Contest(self.walk, self.stage.executions)
+        names = [rounded(rate / 2), rate, rounded(rate * 2)]
+        for _ in range(self.stage.decades):
+            settings = {r: {**self.values(best), "learning_rate": r} for r in names}
+            contest.enter(settings, f"The rate once more at this strength: {_listed(names)}.")
+            winner, tried = contest.winner(favorite=rate), sorted(contest.scores)
+            if winner not in (tried[0], tried[-1]):
+                break
+            names = [rounded(winner / 2 if winner == tried[0] else winner * 2)]
+        self.walk.note(
+            f"With the penalty ({contest.describe(tried)}) the rate is {winner:g}.",
+            contest.trials(tried),
+        )
+        return winner
+
+    def enter(self, names: Iterable[float], why: str) -> None:
+        names = [rounded(name) for name in names]
+        self.contest.enter(
+            {name: self.values(name) for name in names}, f"Try lambda {_listed(names)}, {why}."
+        )
+
+    def values(self, name: float) -> dict[str, Any]:
+        return {**self.fixed, "l2": self.l2(name)}
+
+    def l2(self, name: float) -> float:
+        return rounded(name * self.unit)
+
+
+def _listed(names: Iterable[float]) -> str:
+    return ", ".join(f"{name:g}" for name in names)

@@ -120,6 +120,7 @@ def _clone(model: Any, function: Any, call: Any) -> Any:
 
 
 def _up_to(model: Any, name: str) -> Any:
+    _check_called_once(model, name)
     return keras.Model(model.input, model.get_layer(name).output)
 
 
@@ -133,3 +134,15 @@ def _finalize(layer: Any) -> None:
         layer.finalize_state()
     for inner in layer.layers if isinstance(layer, keras.Model) else ():
         _finalize(inner)
+
+
+def _check_called_once(model: Any, name: str) -> None:
+    """Refuses a last layer of several outputs: Keras would take that of its first call."""
+    for layer in model.get_config().get("layers", []):
+        calls = len(layer.get("inbound_nodes", []))
+        if layer["config"].get("name") == name and calls > 1:
+            raise ValueError(
+                "`layers` must end in a layer that the model calls once. Received: "
+                f"{name!r}, which it calls {calls} times. Build the front by hand, as "
+                "keras.Model(model.input, tensor)."
+            )

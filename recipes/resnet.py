@@ -50,7 +50,8 @@ def resnet(
     net                 convolution - 3 stages of n blocks - global average - output
     block, version 1    x -> activation(shortcut(x) + branch(x))
            branch       convolution - normalization - activation - convolution - normalization
-    block, version 2    x -> shortcut(x) + branch(x), the sum is left as it is
+    block, version 2    x -> shortcut(x) + branch(x), the sum is left as it is; the first block
+                        of a stage normalizes and activates x before the two part
            branch       [normalization - activation - convolution] * 2
     ```
 

@@ -42,7 +42,8 @@ def reuse_layers(
             of `model.layers`, input layers not counted. String: name of the last one, kept with
             all that it needs. Sequence of strings: names of all that are kept; those left out
             below the last, a dropout say, are skipped.
-        outputs: Integer. Width of the new output layer, called `output`.
+        outputs: Integer. Width of the new output layer, called `output`, or `output_2` and so on
+            where a layer that is kept has that name.
         output_activation: Keras activation or its name, inside the output layer, which also
             decides its initializer. Defaults to `"softmax"`.
         trainable: Boolean. Whether reused layers may learn at once. `False` freezes them (batch
@@ -95,7 +96,8 @@ def unfreeze(
 
     Keras decides at `compile` what is trained, so the model is recompiled: with the same loss,
     metrics, weights of both, `jit_compile`, `steps_per_execution` and `run_eagerly`, and a new
-    optimizer of the same class and settings, without the old one's memory. No weight changes. A
+    optimizer of the same class and settings, without the old one's memory. (What it had been told
+    to leave out by `exclude_from_weight_decay` is no setting: say it again.) No weight changes. A
     model that is not compiled is only unfrozen.
 
     Unfrozen batch normalization leaves its moving statistics for the batch's: with small or few

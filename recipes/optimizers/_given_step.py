@@ -1,5 +1,6 @@
 """`GivenStep`: the optimizer behind `HessianFree`, and the state that its steps leave behind."""
 
+import math
 from typing import Any
 
 import keras
@@ -63,7 +64,7 @@ def given_step(optimizer: Any, damping: float) -> Any:
         return optimizer
     if optimizer is None:
         optimizer = 1.0
-    if isinstance(optimizer, str | dict):
+    if isinstance(optimizer, dict):
         optimizer = keras.optimizers.get(optimizer)
     if isinstance(optimizer, keras.optimizers.SGD) and _is_plain(optimizer):
         schedule = optimizer.get_config()["learning_rate"]
@@ -72,6 +73,11 @@ def given_step(optimizer: Any, damping: float) -> Any:
         return GivenStep(schedule, damping)
     rate = keras.optimizers.schedules.LearningRateSchedule
     if isinstance(optimizer, int | float | rate) and not isinstance(optimizer, bool):
+        if not isinstance(optimizer, rate) and not 0 < optimizer < math.inf:
+            raise ValueError(
+                "`optimizer` as a number is the share of each step that is gone, above 0. "
+                f"Received: optimizer={optimizer!r}. 1 goes all of it."
+            )
         number = isinstance(optimizer, int)
         return GivenStep(float(optimizer) if number else optimizer, damping)
     raise ValueError(

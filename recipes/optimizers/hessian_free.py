@@ -157,6 +157,11 @@ class HessianFree(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One Newton step on one batch."""
+        if not self.trainable_variables:
+            raise ValueError(
+                "`HessianFree` has nothing to train. Received: a model whose layers are all frozen "
+                "or without weights. Set `trainable` of a layer, and compile again."
+            )
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             raise ValueError(
                 "`HessianFree` trains on one replica. Received: a strategy of "
@@ -290,7 +295,7 @@ def _check(
     check_choice("curvature", curvature, CURVATURES)
     if curvature == "hessian":
         check_forward_mode(model)
-    positive_integer("cg_iterations", cg_iterations, " 20 to 250 are usual.")
+    positive_integer("cg_iterations", cg_iterations, " The default is 10.")
     if not isinstance(preconditioned, bool):
         raise ValueError(
             f"`preconditioned` must be True or False. Received: preconditioned={preconditioned!r}."
@@ -301,7 +306,7 @@ def _check(
     if not number or not DAMPING_RANGE[0] <= damping <= DAMPING_RANGE[1]:
         raise ValueError(
             "`damping` must be a number from {:g} to {:g}. Received: ".format(*DAMPING_RANGE)
-            + f"damping={damping!r}. 0.01 to 10 are usual; it adapts itself."
+            + f"damping={damping!r}. It adapts itself; the default is 1e-3."
         )
     number = isinstance(cg_tolerance, Real) and not isinstance(cg_tolerance, bool)
     if not number or not 0 <= cg_tolerance < 1:

@@ -559,3 +559,19 @@ def test_one_replica(mirrored_strategy):
         trainer.compile(loss="mse")
     with pytest.raises(ValueError, match="trains on one replica"):
         trainer.fit(X, X @ LINEAR, verbose=0)
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, float("nan"), float("inf"), "sgd"])
+def test_a_share_that_would_not_train_is_refused(share):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    with pytest.raises(ValueError, match="share of each step"):
+        HessianFree(model).compile(share, "sparse_categorical_crossentropy")
+
+
+def test_a_model_whose_layers_are_all_frozen_is_refused():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    model.trainable = False
+    trainer = HessianFree(model)
+    trainer.compile(loss="sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="nothing to train"):
+        trainer.fit(np.zeros((8, 4)), np.zeros(8, int), verbose=0)

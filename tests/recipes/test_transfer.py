@@ -447,3 +447,12 @@ def test_bad_arguments_of_unfreeze(arguments, message):
     assert trainable(model) == ["output"]
     with pytest.raises(ValueError, match="Received: model=3"):
         unfreeze(3)
+
+
+def test_a_last_layer_that_is_called_twice_is_refused():
+    inputs = keras.Input((6,))
+    shared = keras.layers.Dense(6, "tanh", name="shared")
+    model = keras.Model(inputs, keras.layers.Dense(2, name="o")(shared(shared(inputs))))
+    for layers in (-1, "shared"):
+        with pytest.raises(ValueError, match="'shared', which it calls 2 times"):
+            reuse_layers(model, layers, 3)

@@ -65,8 +65,9 @@ def greedy_pretrain(
     Layers in front of the first dense one pass the data on as in inference. Normalization and
     activations between dense layers are trained with the layer that they follow; batch
     normalization then takes the moments of its inputs from all of `x`, behind a frozen layer too
-    unless it is frozen itself. Dropout rests. Frozen layers stay as they are. The autoencoders honor the layers' regularizers, both methods their
-    constraints. A compiled model stays compiled, its optimizer untouched.
+    unless it is frozen itself. Dropout rests. Frozen layers stay as they are. The autoencoders
+    honor the layers' regularizers, both methods their constraints. A compiled model stays
+    compiled, its optimizer untouched.
 
     Args:
         model: Sequential or functional model, built, a chain of layers; nested chains are opened.

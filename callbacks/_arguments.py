@@ -1,10 +1,15 @@
 """Checks of arguments that several callbacks and functions take."""
 
+import math
 from typing import Any
 
 import numpy as np
 
 from .record import TrainingRecord
+
+# The ends of open ranges, for `within`.
+ABOVE_ZERO, BELOW_ONE = math.nextafter(0, 1), math.nextafter(1, 0)
+LARGEST = math.nextafter(math.inf, 0)
 
 
 def whole(name: str, number: Any, of_what: str) -> int:
@@ -16,6 +21,14 @@ def whole(name: str, number: Any, of_what: str) -> int:
             f"Received: {name}={number!r}"
         )
     return int(number)
+
+
+def within(name: str, value: Any, low: float, high: float, rule: str) -> float:
+    """A number from `low` to `high`, both among them."""
+    is_number = isinstance(value, (int, float, np.integer, np.floating))
+    if not is_number or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
+    return float(value)
 
 
 def yes_or_no(name: str, value: Any) -> bool:

@@ -1,8 +1,25 @@
-"""Learning rate and momentum of an optimizer, where a callback may set them."""
+"""The settings of an optimizer that callbacks read or move, below all that wraps it."""
 
 from typing import Any
 
 import keras
+
+
+def innermost(optimizer: Any) -> Any:
+    """The optimizer that updates, below all that wrap it."""
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return optimizer
+
+
+def accumulated_by(optimizer: Any) -> int:
+    """Calls of `apply` that make an update."""
+    return int(innermost(optimizer).gradient_accumulation_steps or 1)
+
+
+def variable_of_step(value: float, dtype: str) -> Any:
+    """A variable that the compiled step moves, each replica in the same way."""
+    return keras.Variable(value, dtype=dtype, trainable=False, aggregation="only_first_replica")
 
 
 def settable_rate(optimizer: Any, who: str) -> Any:
@@ -27,8 +44,7 @@ def momentum_of(optimizer: Any) -> tuple[Any, str]:
     Raises:
         ValueError: It has none.
     """
-    while hasattr(optimizer, "inner_optimizer"):
-        optimizer = optimizer.inner_optimizer
+    optimizer = innermost(optimizer)
     for name in ("momentum", "beta_1"):
         # With 0 Keras makes no room for it: SGD and RMSprop.
         if isinstance(getattr(optimizer, name, None), float) and getattr(optimizer, name) > 0:

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from ._eager import eagerly
 from ._keras_private import ALL_REDUCE, CLIP, END_OF_UPDATE, known_variables
+from ._optimizer_settings import innermost
 from ._patches import Patches
 from ._step import Listener, Step
 
@@ -42,7 +43,7 @@ class Tap:
 
     def __init__(self, optimizer: Any) -> None:
         self._outer: Callable[[], Any] = weakref.ref(optimizer)
-        self._inner: Callable[[], Any] = weakref.ref(_innermost(optimizer))
+        self._inner: Callable[[], Any] = weakref.ref(innermost(optimizer))
         self._listeners: list[Listener] = []
         self._patches = Patches()
         self._call = _Call()
@@ -232,13 +233,6 @@ class Tap:
                     self._listeners.remove(listener)
                 listener.failed(error)
             return None
-
-
-def _innermost(optimizer: Any) -> Any:
-    """The optimizer that updates, below all that wrap it."""
-    while hasattr(optimizer, "inner_optimizer"):
-        optimizer = optimizer.inner_optimizer
-    return optimizer
 
 
 def _graph() -> Any:

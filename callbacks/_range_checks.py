@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ._arguments import whole
+from ._arguments import whole, within
 
 FEWEST_STEPS = 20
 
@@ -26,18 +26,11 @@ def check_model(model: Any) -> None:
         )
 
 
-def accumulated_by(optimizer: Any) -> int:
-    """Calls of `apply` that make an update."""
-    while hasattr(optimizer, "inner_optimizer"):
-        optimizer = optimizer.inner_optimizer
-    return int(optimizer.gradient_accumulation_steps or 1)
-
-
 def checked_range(lowest: Any, highest: Any) -> tuple[float, float]:
     """Two rates that float32 holds, the first smaller."""
     most = float(np.finfo(np.float32).max)
-    lowest = within("lowest", lowest, float(np.finfo(np.float32).tiny), most, "above 0")
-    return lowest, within("highest", highest, 2 * lowest, most, "at least twice `lowest`")
+    lowest = within("lowest", lowest, float(np.finfo(np.float32).tiny), most, "a number above 0")
+    return lowest, within("highest", highest, 2 * lowest, most, "a number at least twice `lowest`")
 
 
 def checked_steps(steps: Any) -> int:
@@ -56,11 +49,3 @@ def checked_seed(seed: Any) -> int:
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"`seed` must be a whole number, at least 0. Received: seed={seed!r}")
     return int(seed)
-
-
-def within(name: str, value: Any, low: float, high: float, rule: str) -> float:
-    """A number of a range."""
-    is_number = isinstance(value, (int, float, np.floating)) and not isinstance(value, bool)
-    if not is_number or not low <= value <= high:
-        raise ValueError(f"`{name}` must be a number {rule}. Received: {name}={value!r}")
-    return float(value)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._range_suggestions import Doubles
+import numpy as np
+
+from ._range_suggestions import Course, Doubles, suggest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +48,7 @@ class LearningRateCurve:
         """
         from ._range_plot import plot_range  # matplotlib, for those who want it
 
-        return plot_range(self)
+        return plot_range(self.rates, self.losses, self.smoothed, self.suggestions, self.ended)
 
     def __str__(self) -> str:
         """One suggestion a line."""
@@ -56,3 +58,16 @@ class LearningRateCurve:
         ]
         tried = f"{len(self.rates)} rates, {self.rates[0]:.2g} to {self.rates[-1]:.2g}"
         return "\n".join([f"{tried}, ended: {self.ended}", *lines])
+
+
+def curve_of(course: Course, steps: int, smoothing: float) -> LearningRateCurve:
+    """The curve of a test that is over."""
+    suggestions, reasons = suggest(course, steps, smoothing)
+    return LearningRateCurve(
+        rates=np.array(course.rates),
+        losses=np.array(course.losses),
+        smoothed=np.array(course.smoothed),
+        suggestions=suggestions,
+        reasons=reasons,
+        ended=course.ended,
+    )

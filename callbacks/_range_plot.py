@@ -1,6 +1,6 @@
 """The figure of a range test: the losses over the rates, and the suggestions."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,9 +11,6 @@ from . import _figures as look
 from ._palette import INK, MUTED, RUN_COLOURS
 from ._series import Doubles
 
-if TYPE_CHECKING:
-    from ._range_curve import LearningRateCurve
-
 _ENDS = {
     "highest": "",
     "diverged": ", until it diverged",
@@ -22,32 +19,38 @@ _ENDS = {
 }
 
 
-def plot_range(curve: "LearningRateCurve") -> Figure:
+def plot_range(
+    rates: Doubles,
+    losses: Doubles,
+    smoothed: Doubles,
+    suggestions: Mapping[str, float | None],
+    ended: str,
+) -> Figure:
     """Draws the true losses as dots, the smoothed ones as a line, a stroke for each suggestion."""
     figure = look.new_figure(4.0)
     axes = figure.add_subplot()
-    look.style(axes, f"Loss while the learning rate grows{_ENDS[curve.ended]}", "loss")
+    look.style(axes, f"Loss while the learning rate grows{_ENDS[ended]}", "loss")
     axes.set_xlabel("learning rate")
     axes.set_xscale("log")
-    shown = [*curve.rates, *filter(None, curve.suggestions.values())]
-    axes.set_xlim(min(shown) / 1.1, max(*shown, 10 * curve.rates[0]) * 1.1)
+    shown = [*rates, *filter(None, suggestions.values())]
+    axes.set_xlim(min(shown) / 1.1, max(*shown, 10 * rates[0]) * 1.1)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: look.power_of_ten(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    losses = np.where(np.isfinite(curve.losses), curve.losses, np.nan)
-    axes.plot(curve.rates, losses, ".", color=MUTED, markersize=4, gid="losses", label="of a batch")
-    axes.plot(
-        curve.rates, curve.smoothed, color=INK, linewidth=1.6, gid="smoothed", label="smoothed"
-    )
-    axes.set_ylim(*_range_shown(curve.losses, curve.smoothed))
-    _mark_suggestions(axes, curve)
+    finite = np.where(np.isfinite(losses), losses, np.nan)
+    axes.plot(rates, finite, ".", color=MUTED, markersize=4, gid="losses", label="of a batch")
+    axes.plot(rates, smoothed, color=INK, linewidth=1.6, gid="smoothed", label="smoothed")
+    axes.set_ylim(*_range_shown(losses, smoothed))
+    _mark_suggestions(axes, rates, smoothed, suggestions)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, labelcolor=INK)
     return figure
 
 
-def _mark_suggestions(axes: Axes, curve: "LearningRateCurve") -> None:
-    finite = np.isfinite(curve.smoothed)
-    rates, smoothed = curve.rates[finite], curve.smoothed[finite]
-    for (name, rate), colour in zip(curve.suggestions.items(), RUN_COLOURS, strict=False):
+def _mark_suggestions(
+    axes: Axes, rates: Doubles, smoothed: Doubles, suggestions: Mapping[str, float | None]
+) -> None:
+    finite = np.isfinite(smoothed)
+    rates, smoothed = rates[finite], smoothed[finite]
+    for (name, rate), colour in zip(suggestions.items(), RUN_COLOURS, strict=False):
         if rate is None:
             continue
         height = np.interp(np.log(rate), np.log(rates), smoothed)

@@ -1,8 +1,12 @@
-"""What a range test changes in a model, kept and put back."""
+"""What a range test changes, kept and put back."""
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 
 _ABSENT = object()
 _ATTRIBUTES = ("history", "stop_training", "train_function")
@@ -46,3 +50,14 @@ class KeptState:
                 setattr(self._model, name, value)
             elif name in vars(self._model):
                 delattr(self._model, name)
+
+
+@contextmanager
+def random_states_kept() -> Iterator[None]:
+    """Puts Python's and NumPy's random states back, which data may draw from."""
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ._optimizer_settings import innermost, variable_of_step
+
 
 class SweptRate:
     """Sets the rate of each step of an optimizer, from now until `give_back`.
@@ -27,12 +29,13 @@ class SweptRate:
         if not isinstance(rate, keras.Variable):
             self._schedule = _schedule_of(self._optimizer)
         with model.distribute_strategy.scope():
-            self._calls = _variable(0, "int32")
-            self._rate = rate if self._schedule is None else _variable(0.0, "float32")
+            self._calls = variable_of_step(0, "int32")
+            self._rate = rate if self._schedule is None else variable_of_step(0.0, "float32")
         if self._schedule is None:
             self._before = rate.numpy()
         else:
-            self._optimizer.learning_rate = _Held(self._rate)
+            self._held = _Held(self._rate)
+            self._optimizer.learning_rate = self._held
         self._rate.assign(rates[0])
 
     def advancing(self, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,6 +50,15 @@ class SweptRate:
             return result
 
         return apply
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the rate is the one that was set here, and nobody else's by now."""
+        if self._schedule is not None:
+            return _schedule_of(self._optimizer) is self._held
+        update = min(int(self._calls.numpy()) // self._accumulated, len(self._rates) - 1)
+        is_own: bool = self._rate.numpy() == self._rates[update].astype(self._rate.dtype)
+        return self._optimizer.learning_rate is self._rate and bool(is_own)
 
     def give_back(self) -> None:
         """Puts the old rate, or the schedule, back in its place."""
@@ -71,9 +83,7 @@ class _Held(keras.optimizers.schedules.LearningRateSchedule):
 
 def _schedule_of(optimizer: Any) -> Any:
     """The very schedule that an optimizer was given, which Keras shows only the values of."""
-    while hasattr(optimizer, "inner_optimizer"):
-        optimizer = optimizer.inner_optimizer
-    for value in vars(optimizer).values():
+    for value in vars(innermost(optimizer)).values():
         if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
             return value
     raise ValueError(
@@ -81,7 +91,3 @@ def _schedule_of(optimizer: Any) -> Any:
         f"optimizer {type(optimizer).__name__} with a function for a rate. Compile with a number "
         "or a keras.optimizers.schedules.LearningRateSchedule."
     )
-
-
-def _variable(value: float, dtype: str) -> Any:
-    return keras.Variable(value, dtype=dtype, trainable=False, aggregation="only_first_replica")

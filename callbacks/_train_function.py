@@ -1,12 +1,15 @@
 """The train function of a model: traced anew while it is watched, and given back."""
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
 
 from ._keras_private import known_variables
+from ._optimizer_settings import innermost
+from ._patches import Wrap
 
 
 @dataclass
@@ -46,13 +49,45 @@ class Retraced:
             model.train_function = functions.kept
 
 
+def before_later_training(model: Any, detach: Callable[[], None]) -> Wrap:
+    """What to put over `make_train_function`, so that later training begins with `detach`.
+
+    An exception ends `fit` without telling its callbacks; training that begins later asks for a
+    train function. (By force only a monitor does, within the same `fit`.)
+    """
+
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        def make_train_function(force: bool = False) -> Any:
+            if force:
+                return original(force=True)
+            traced = model.train_function
+            detach()
+            if model.train_function is traced:
+                # Held by a monitor that is still hooked in, with what has gone traced into it.
+                model.train_function = None
+            return model.make_train_function()
+
+        return make_train_function
+
+    return wrap
+
+
+def check_retrace(model: Any, who: str) -> None:
+    """Refuses a model whose training step would be another if it were traced anew."""
+    if retrace_would_change(model):
+        raise ValueError(
+            f"{who} traces the training step anew, but the trainable variables are not those that "
+            "the optimizer was built with. Call `model.compile(...)` after switching `trainable`."
+        )
+
+
 def retrace_would_change(model: Any) -> bool:
     """Whether tracing the train step anew would train other variables than the cached one does.
 
     That is so where `trainable` was switched after the first `fit` without compiling again: the
     cached function goes on with the old variables, a new one would raise or leave some out.
     """
-    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    inner = innermost(model.optimizer)
     if not inner.built or type(model).train_step is not keras.Model.train_step:
         return False
     now = {id(variable) for variable in model.trainable_variables}

@@ -1,40 +1,23 @@
 """The learning-rate range test: the loss while the rate grows, and which rates that suggests."""
 
 import math
-import random
 import warnings
-from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
-from ._arguments import whole, yes_or_no
-from ._eager import eagerly
-from ._optimizer_tap import Tap
-from ._patches import Patches
-from ._range_checks import (
-    FEWEST_STEPS,
-    accumulated_by,
-    check_model,
-    checked_range,
-    checked_seed,
-    checked_steps,
-    within,
-)
+from ._arguments import BELOW_ONE, whole, within, yes_or_no
+from ._optimizer_settings import accumulated_by
+from ._range_checks import FEWEST_STEPS, check_model, checked_range, checked_seed, checked_steps
 from ._range_curve import LearningRateCurve as LearningRateCurve
+from ._range_curve import curve_of
 from ._range_data import batches_of
-from ._range_state import KeptState
-from ._range_suggestions import Course, suggest
-from ._ring import Ring
-from ._step import Step
-from ._swept_rate import SweptRate
-from ._train_function import Retraced, retrace_would_change
-
-_PATIENCE = 100  # updates' worth of batches without one
+from ._range_hooks import RangeHooks
+from ._range_state import KeptState, random_states_kept
+from ._range_suggestions import Course
+from ._train_function import check_retrace
 
 
 class LearningRateRange(keras.callbacks.Callback):
@@ -52,7 +35,8 @@ class LearningRateRange(keras.callbacks.Callback):
     The rates are set inside the compiled step, and the losses taken there, for each step exactly,
     whatever `steps_per_execution` is. At the end of `fit` the weights, the optimizer and its rate
     or schedule are again what they were. After an exception in `fit` call `restore()`, or fit
-    again with it.
+    again with it; another training has its rate or schedule again, but begins with the weights
+    that the test left.
 
     Args:
         lowest: Float. The first rate, above 0. Defaults to `1e-6`.
@@ -83,8 +67,6 @@ class LearningRateRange(keras.callbacks.Callback):
         ```
     """
 
-    micro_batches = False
-
     def __init__(
         self,
         lowest: float = 1e-6,
@@ -98,12 +80,13 @@ class LearningRateRange(keras.callbacks.Callback):
         super().__init__()
         self.lowest, self.highest = checked_range(lowest, highest)
         self.steps = checked_steps(steps)
-        self.smoothing = within("smoothing", smoothing, 0, math.nextafter(1, 0), "in [0, 1)")
-        just_above = math.nextafter(1, 2)
-        self.stop_factor = within("stop_factor", stop_factor, just_above, math.inf, "above 1")
+        self.smoothing = within("smoothing", smoothing, 0, BELOW_ONE, "a number in [0, 1)")
+        above_1, rule = math.nextafter(1, 2), "a number above 1"
+        self.stop_factor = within("stop_factor", stop_factor, above_1, math.inf, rule)
         self.restores = yes_or_no("restore", restore)
         self._curve: LearningRateCurve | None = None
-        self._undo, self._error = ExitStack(), ""
+        self._hooks: RangeHooks | None = None
+        self._kept: KeptState | None = None
 
     @property
     def rates(self) -> npt.NDArray[np.float32]:
@@ -124,63 +107,37 @@ class LearningRateRange(keras.callbacks.Callback):
 
     def set_model(self, model: Any) -> None:
         """Keeps the model; called by Keras before it makes a train function."""
+        self.restore()  # what an exception in an earlier `fit` left
         super().set_model(model)
         self._had_train_function = model.train_function is not None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Hooks in."""
-        self.restore()  # what an exception in an earlier `fit` left
-        model, optimizer = self.model, self.model.optimizer
-        check_model(model)
-        if self._had_train_function and retrace_would_change(model):
-            raise ValueError(
-                "A range test traces the training step anew, but the trainable variables are not "
-                "those that the optimizer was built with. Call `model.compile(...)` after "
-                "switching `trainable`."
-            )
-        self._curve, self._error, self._calls = None, "", 0
+        self.restore()
+        check_model(self.model)
+        if self._had_train_function:
+            check_retrace(self.model, "A range test")
+        self._curve = None
         self._course = Course(self.steps, self.smoothing, self.stop_factor)
-        if self.restores:
-            self._undo.callback(KeptState(model).restore_variables)
-        accumulated = accumulated_by(optimizer)
-        swept, patches = SweptRate(model, self.rates, accumulated), Patches()
-        self._undo.callback(swept.give_back)
-        patches.put(optimizer, "apply", swept.advancing)
-        self._undo.callback(patches.undo)
-        capacity = 2 * max(64, int(model.steps_per_execution))
-        self._ring = eagerly(lambda: Ring(2, capacity, every=1, start=0))
-        tap, replicas = Tap.on(optimizer), model.distribute_strategy.num_replicas_in_sync
-        tap.attach(self, replicas, in_xla=bool(model.jit_compile))
-        self._undo.callback(tap.detach, self)
-        self._undo.callback(Retraced(model).undo)
-        self._most_calls = _PATIENCE * accumulated
+        self._kept = KeptState(self.model) if self.restores else None
+        self._hooks = RangeHooks(self.model, self.rates, self._leave)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Reads what the steps recorded, and ends `fit` where the test is over."""
-        _, rows, _ = self._ring.read(None)
-        for loss, rate in rows.tolist():
+        for loss, rate in self._hooks.read() if self._hooks else ():
             self._course.add(rate, loss)
-        self._calls += 1
-        if self._error or (not self._course.rates and self._calls >= self._most_calls):
-            raise self._failure()
         if self._course.ended != "early":
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Unhooks, puts the model back and makes the curve."""
+        hooks, course = self._hooks, self._course
         self.restore()
-        course = self._course
+        if hooks is None:
+            return
         if not course.rates:
-            raise self._failure()
-        suggestions, reasons = suggest(course, self.steps, self.smoothing)
-        self._curve = LearningRateCurve(
-            rates=np.array(course.rates),
-            losses=np.array(course.losses),
-            smoothed=np.array(course.smoothed),
-            suggestions=suggestions,
-            reasons=reasons,
-            ended=course.ended,
-        )
+            raise hooks.failure()
+        self._curve = curve_of(course, self.steps, self.smoothing)
         if course.ended == "early":
             warnings.warn(
                 f"The range test tried {len(course.rates)} of {self.steps} rates, up to "
@@ -191,43 +148,24 @@ class LearningRateRange(keras.callbacks.Callback):
 
     def restore(self) -> None:
         """Unhooks and puts the model back. Only needed by hand after an exception in `fit`."""
-        self._undo.close()
+        if self._hooks is not None:
+            self._hooks.undo(even_rate_of_others=True)
+        if self._kept is not None:
+            self._kept.restore_variables()
+        self._hooks = self._kept = None
 
-    def _failure(self) -> ValueError:
-        why = self._error or "no update passed through `model.optimizer`"
-        return ValueError(
-            f"The range test can't see the training: {why}. A custom `train_step` must call "
-            "`self.optimizer.scale_loss(loss)` and `self.optimizer.apply(...)`."
-        )
-
-    # ------------------------------------------------------------------ called by the tap
-
-    @tf.autograph.experimental.do_not_convert
-    def before_step(self, step: Step) -> Callable[[], None] | None:
-        """Records a step; called while it is being traced."""
-        if step.loss is None:
-            raise ValueError("the loss was not shown to the optimizer")
-        self._ring.push(_LossAndRate(step), step.in_xla)
-        return None
-
-    def failed(self, error: Exception) -> None:
-        """Keeps an error for the end of the batch."""
-        self._error = str(error)
-
-
-class _LossAndRate:
-    """The row of a step: its loss and its rate."""
-
-    width = 2
-
-    def __init__(self, step: Step) -> None:
-        self._step = step
-
-    def __call__(self, due: Any) -> Any:
-        return self._step.loss_and_rate()
-
-    def decode(self, values: npt.NDArray[np.float32], rows: npt.NDArray[np.void]) -> None:
-        rows["loss"], rows["learning_rate"] = values.T
+    def _leave(self) -> None:
+        """Unhooks where an exception ended `fit` and another training begins."""
+        if self._hooks is not None:
+            self._hooks.undo(even_rate_of_others=False)
+        if self._kept is not None:
+            warnings.warn(
+                "An exception ended a range test, and the model now trains on from the weights "
+                "that it had there, unless others were set. Call `restore()` before, or use "
+                "`find_learning_rate`.",
+                stacklevel=2,
+            )
+        self._hooks = self._kept = None
 
 
 def find_learning_rate(
@@ -299,14 +237,12 @@ def find_learning_rate(
     seed = checked_seed(seed)
     each = accumulated_by(model.optimizer)
     options = batches_of(x, y, test.steps * each, batch_size, seed, model)
-    of_python, of_numpy = random.getstate(), np.random.get_state()
     kept = KeptState(model)
     try:
-        model.fit(**options, verbose=0, callbacks=[test])
+        with random_states_kept():
+            model.fit(**options, verbose=0, callbacks=[test])
     finally:
         test.restore()
         kept.restore_variables()
         kept.restore_attributes()
-        random.setstate(of_python)
-        np.random.set_state(of_numpy)
     return test.curve

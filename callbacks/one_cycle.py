@@ -8,11 +8,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from ._arguments import whole
+from ._arguments import ABOVE_ZERO, BELOW_ONE, LARGEST, whole, within
 from ._live_float import LiveFloat
-from ._optimizer_settings import momentum_of, settable_rate
+from ._optimizer_settings import momentum_of, settable_rate, variable_of_step
 from ._patches import Patches
-from ._train_function import Retraced, retrace_would_change
+from ._train_function import Retraced, before_later_training, check_retrace
 
 
 class OneCycle(keras.callbacks.Callback):
@@ -81,17 +81,17 @@ class OneCycle(keras.callbacks.Callback):
         anneal: str = "linear",
     ) -> None:
         super().__init__()
-        self.max_learning_rate = _within(
-            "max_learning_rate", max_learning_rate, 0, math.inf, "above 0"
+        self.max_learning_rate = within(
+            "max_learning_rate", max_learning_rate, ABOVE_ZERO, LARGEST, "above 0"
         )
         self.epochs = None if epochs is None else whole("epochs", epochs, "epochs")
         self.steps_per_epoch = (
             None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch, "steps")
         )
         self.momentum = _checked_momentum(momentum)
-        self.start_factor = _within("start_factor", start_factor, 0, 1 + 1e-9, "in (0, 1]")
-        self.final_factor = _within("final_factor", final_factor, 0, 1 + 1e-9, "in (0, 1]")
-        self.final_share = _within("final_share", final_share, -1e-9, 1, "in [0, 1)")
+        self.start_factor = within("start_factor", start_factor, ABOVE_ZERO, 1, "in (0, 1]")
+        self.final_factor = within("final_factor", final_factor, ABOVE_ZERO, 1, "in (0, 1]")
+        self.final_share = within("final_share", final_share, 0, BELOW_ONE, "in [0, 1)")
         if anneal not in ("linear", "cosine"):
             raise ValueError(f"`anneal` must be 'linear' or 'cosine'. Received: anneal={anneal!r}")
         self.anneal = anneal
@@ -121,15 +121,12 @@ class OneCycle(keras.callbacks.Callback):
         self._batches = int(batches)
         self._steps = self._batches * (self.epochs or self.params["epochs"])
         rate = settable_rate(optimizer, "OneCycle")
-        if self._had_train_function and retrace_would_change(model):
-            raise ValueError(
-                "OneCycle traces the training step anew, but the trainable variables are not "
-                "those that the optimizer was built with. Call `model.compile(...)` after "
-                "switching `trainable`."
-            )
+        if self._had_train_function:
+            check_retrace(model, "OneCycle")
         owner, name = momentum_of(optimizer) if self.momentum else (None, "")
         with model.distribute_strategy.scope():
-            position, momentum = _variable(0, "int64"), _variable(0.0, "float32")
+            position = variable_of_step(0, "int64")
+            momentum = variable_of_step(0.0, "float32")
         self._variables = position, rate, momentum
         if owner is not None:
             self._live = LiveFloat(getattr(owner, name), momentum)
@@ -137,8 +134,8 @@ class OneCycle(keras.callbacks.Callback):
             setattr(owner, name, self._live)
         self._patches.put(optimizer, "apply", self._apply)
         self._retraced = Retraced(model)
-        # An exception ends `fit` without telling us; training that begins later asks for this.
-        self._patches.put(model, "make_train_function", self._make_train_function)
+        later = before_later_training(model, self.detach)
+        self._patches.put(model, "make_train_function", later)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Goes to the epoch's place in the cycle."""
@@ -179,15 +176,6 @@ class OneCycle(keras.callbacks.Callback):
                 setattr(owner, name, value)
             del self._restored
         self._retraced = self._live = self._variables = None
-
-    def _make_train_function(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def make_train_function(force: bool = False) -> Any:
-            if force:  # a monitor's, in this `fit`
-                return original(force=True)
-            self.detach()
-            return self.model.make_train_function()
-
-        return make_train_function
 
     # ------------------------------------------------------------------ in the step
 
@@ -233,15 +221,11 @@ class OneCycle(keras.callbacks.Callback):
         return way if self.anneal == "linear" else (1 - ops.cos(math.pi * way)) / 2
 
 
-def _variable(value: float, dtype: str) -> Any:
-    return keras.Variable(value, dtype=dtype, trainable=False, aggregation="only_first_replica")
-
-
 def _checked_momentum(momentum: Any) -> tuple[float, float] | None:
     if momentum is None:
         return None
     try:
-        largest, smallest = (_within("momentum", value, -1e-9, 1, "") for value in momentum)
+        largest, smallest = (within("momentum", value, 0, BELOW_ONE, "") for value in momentum)
     except (TypeError, ValueError):
         largest, smallest = 0.0, 1.0
     if smallest > largest:
@@ -250,10 +234,3 @@ def _checked_momentum(momentum: Any) -> tuple[float, float] | None:
             f"Received: momentum={momentum!r}. Smith's are (0.95, 0.85)."
         )
     return largest, smallest
-
-
-def _within(name: str, value: Any, above: float, below: float, rule: str) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not above < value < below:
-        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
-    return float(value)

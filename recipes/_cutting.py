@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from ..callbacks.activation_facts import did_you_mean
+from ._saved_calls import saved_calls
 
 
 def front_of(model: Any, layers: Any, copy: bool) -> Any:
@@ -138,11 +139,10 @@ def _finalize(layer: Any) -> None:
 
 def _check_called_once(model: Any, name: str) -> None:
     """Refuses a last layer of several outputs: Keras would take that of its first call."""
-    for layer in model.get_config().get("layers", []):
-        calls = len(layer.get("inbound_nodes", []))
-        if layer["config"].get("name") == name and calls > 1:
-            raise ValueError(
-                "`layers` must end in a layer that the model calls once. Received: "
-                f"{name!r}, which it calls {calls} times. Build the front by hand, as "
-                "keras.Model(model.input, tensor)."
-            )
+    calls = len(saved_calls(model.get_config())[name])
+    if calls > 1:
+        raise ValueError(
+            "`layers` must end in a layer that the model calls once. Received: "
+            f"{name!r}, which it calls {calls} times. Build the front by hand, as "
+            "keras.Model(model.input, tensor)."
+        )

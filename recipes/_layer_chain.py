@@ -1,9 +1,10 @@
 """The layers of a model that is a chain, and its dense layers each with what follows it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
+
+from ._saved_calls import saved_calls
 
 
 def chain_of(model: Any) -> list[Any]:
@@ -51,7 +52,6 @@ def _opened(layer: Any) -> list[Any]:
 
 
 def _functional_chain(model: Any) -> list[Any]:
-    """By the saved form: `layer.input` is that of the first model that a layer was part of."""
     config = model.get_config()
     if "input_layers" not in config:
         raise ValueError(
@@ -60,10 +60,9 @@ def _functional_chain(model: Any) -> list[Any]:
         )
     layers: list[Any] = []
     before: str | None = None
-    for entry in config["layers"]:
-        name, nodes = entry["name"], entry["inbound_nodes"]
+    for name, calls in saved_calls(config).items():
         expected = [] if before is None else [[before]]
-        if [list(_sources(node)) for node in nodes] != expected:
+        if [[source for source, _, _ in tensors] for tensors in calls] != expected:
             raise ValueError(
                 "The model must be a chain, in which each layer is used once and feeds the next. "
                 f"Received: {_named(model)}, which is not one at {name!r}. A residual or "
@@ -78,18 +77,6 @@ def _functional_chain(model: Any) -> list[Any]:
             ) from None
         before = name
     return layers
-
-
-def _sources(node: Any) -> Iterator[str]:
-    """Names of the layers whose outputs a saved call takes."""
-    if isinstance(node, dict):
-        if "keras_history" in node:
-            yield node["keras_history"][0]
-            return
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for one in node:
-            yield from _sources(one)
 
 
 def _named(model: Any) -> str:

@@ -1,11 +1,13 @@
 """`LayerGraph`: all layers of a model and what feeds them, as one flat graph."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import keras
+
+from ._saved_calls import Tensor, saved_calls
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,9 @@ class LayerGraph:
             fed = [parents[min(i, len(parents) - 1)]] if parents else None
             made[name, call] = fed or self._add(operations[name], prefix, [])
         waiting = [
-            (layer["name"], call, list(_tensors(node)))
-            for layer in config["layers"]
-            for call, node in enumerate(layer["inbound_nodes"])
+            (name, call, tensors)
+            for name, calls in saved_calls(config).items()
+            for call, tensors in enumerate(calls)
         ]
         while waiting:
             later = []
@@ -119,26 +121,12 @@ class LayerGraph:
         return _places(_references(config["output_layers"]), made)
 
 
-def _places(
-    tensors: Sequence[tuple[str, int, int]], made: dict[tuple[str, int], list[int]]
-) -> list[int]:
+def _places(tensors: Sequence[Tensor], made: dict[tuple[str, int], list[int]]) -> list[int]:
     """The nodes that make these tensors; one node makes all outputs of a layer."""
     return [made[name, call][min(at, len(made[name, call]) - 1)] for name, call, at in tensors]
 
 
-def _references(nested: Any) -> list[tuple[str, int, int]]:
-    """`(layer, which of its calls, which output)` of each tensor in a nested configuration."""
+def _references(nested: Any) -> list[Tensor]:
+    """The tensors that a model begins or ends with."""
     flat = iter(keras.tree.flatten(nested))
     return list(zip(flat, flat, flat, strict=True))
-
-
-def _tensors(config: Any) -> Iterator[tuple[str, int, int]]:
-    """The tensors among the arguments of one call, as Keras writes them down."""
-    if isinstance(config, dict):
-        if config.get("class_name") == "__keras_tensor__":
-            yield tuple(config["config"]["keras_history"])
-            return
-        config = list(config.values())
-    if isinstance(config, (list, tuple)):
-        for inner in config:
-            yield from _tensors(inner)

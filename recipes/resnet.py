@@ -75,9 +75,10 @@ def resnet(
     stage, `stage_1`, since Keras can't walk a graph of a thousand layers; the layers and
     variables in them keep their names.
 
-    Depth costs tracing. Depth 1202 takes 20 s of a CPU core to build and 190 s and 4.4 GB to
-    trace its first step, with `model.optimizer.build(model.trainable_variables)` before `fit`;
-    without that call the step is traced twice, for nearly twice the time and memory.
+    Depth costs tracing. Depth 1202 takes 24 s of a CPU core to build and 240 s to trace its first
+    step, in a process of 5.7 GB, with `model.optimizer.build(model.trainable_variables)` before
+    `fit`; without that call the step is traced twice, in 390 s and 7.6 GB
+    (`benchmarks/resnet_1202.py`).
 
     Args:
         input_shape: Tuple of integers. Shape of one image, `(height, width, channels)`, or

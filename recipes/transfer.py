@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from ._arguments import check_seed, output_function, positive_integer
+from ._arguments import check_flag, check_seed, output_function, positive_integer
 from ._cutting import front_of
 from ._recompiling import arguments_of_compile, check_rate, optimizer_like
 from ._wiring import Wiring
@@ -75,9 +75,7 @@ def reuse_layers(
     outputs = positive_integer("outputs", outputs)
     function = output_function(output_activation, outputs)
     check_seed(seed)
-    for argument, value in (("trainable", trainable), ("copy", copy)):
-        if not isinstance(value, bool):
-            raise ValueError(f"`{argument}` must be a boolean. Received: {argument}={value!r}.")
+    trainable, copy = check_flag("trainable", trainable), check_flag("copy", copy)
     reused = front_of(model, layers, copy)
     if not trainable:
         for layer in reused.layers:

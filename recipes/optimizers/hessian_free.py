@@ -7,7 +7,7 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
-from .._arguments import check_choice, positive_integer
+from .._arguments import check_choice, check_flag, positive_integer
 from ._conjugate_gradients import Solution, conjugate_gradients, dot
 from ._curvature import BatchLoss, check_forward_mode, flatten, matching_heads, unflatten
 from ._given_step import given_step
@@ -103,7 +103,7 @@ class HessianFree(keras.Model):
         super().__init__(**{"dtype": model.dtype_policy, **kwargs})
         self.model, self.curvature, self.damping = model, curvature, float(damping)
         self.cg_iterations, self.cg_tolerance = int(cg_iterations), float(cg_tolerance)
-        self.preconditioned, self.seed = preconditioned, int(seed)
+        self.preconditioned, self.seed = bool(preconditioned), int(seed)
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -296,10 +296,7 @@ def _check(
     if curvature == "hessian":
         check_forward_mode(model)
     positive_integer("cg_iterations", cg_iterations, " The default is 10.")
-    if not isinstance(preconditioned, bool):
-        raise ValueError(
-            f"`preconditioned` must be True or False. Received: preconditioned={preconditioned!r}."
-        )
+    check_flag("preconditioned", preconditioned)
     if isinstance(seed, bool) or not isinstance(seed, Integral) or not abs(int(seed)) < 2**31:
         raise ValueError(f"`seed` must be an integer of 32 bits. Received: seed={seed!r}. Pass 0.")
     number = isinstance(damping, Real) and not isinstance(damping, bool)

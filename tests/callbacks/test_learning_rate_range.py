@@ -6,6 +6,7 @@ import io
 import math
 import random
 import re
+import warnings
 from pathlib import Path
 
 import keras
@@ -473,6 +474,86 @@ def test_the_callback_after_an_exception():
     assert weights == [v for path, v in before if "metric" not in path]
     assert model.train_function is function
     assert "apply" not in vars(model.optimizer)
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Ends a `fit` as Ctrl-C does."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 3:
+            raise KeyboardInterrupt
+
+
+def trained_on(optimizer, rate=None, test=None, others=()):
+    """The weights after a `fit` of two epochs, before it one with a test that was interrupted."""
+    model = network(optimizer)
+    model.optimizer.build(model.trainable_variables)
+    before = [variable.numpy() for variable in [*model.variables, *optimizer.variables]]
+    if test is not None:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(BATCHES, epochs=6, verbose=0, callbacks=[test, *others, Interrupt()])
+        for variable, value in zip([*model.variables, *optimizer.variables], before, strict=True):
+            variable.assign(variable.numpy() if variable.path.endswith("learning_rate") else value)
+    if rate is not None:
+        optimizer.learning_rate = rate
+    model.fit(BATCHES, epochs=2, verbose=0)
+    assert {"apply", "scale_loss"}.isdisjoint(vars(optimizer))
+    assert "make_train_function" not in vars(model)
+    return model.get_weights(), float(optimizer.learning_rate)
+
+
+@pytest.mark.parametrize("rate", [None, 0.003], ids=["the rate that was", "a new rate"])
+@pytest.mark.parametrize("watched", [False, True], ids=["alone", "beside a monitor"])
+@pytest.mark.parametrize("restore", [False, True])
+def test_an_interrupted_test_leaves_later_training_alone(restore, watched, rate):
+    test = LearningRateRange(**CALM, restore=restore)
+    others = [GradientNorms()] if watched else []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        weights, after = trained_on(SGD(0.01, momentum=0.9), rate, test, others)
+    expected, untouched = trained_on(SGD(0.01, momentum=0.9), rate)
+    assert after == untouched
+    for one, other in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_interrupted_test_gives_later_training_its_schedule():
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.5)
+    weights, after = trained_on(SGD(schedule), test=LearningRateRange(**CALM, restore=False))
+    expected, untouched = trained_on(SGD(schedule))
+    assert after == untouched == pytest.approx(0.1 * 0.5**2)
+    for one, other in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_later_training_keeps_a_new_schedule():
+    first, second = (keras.optimizers.schedules.ExponentialDecay(r, 5, 0.5) for r in (0.1, 0.2))
+    weights, after = trained_on(SGD(first), second, LearningRateRange(**CALM, restore=False))
+    expected, untouched = trained_on(SGD(first), second)
+    assert after == untouched == pytest.approx(0.2 * 0.5**2)
+    for one, other in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_later_training_says_that_the_weights_are_those_of_the_test():
+    for restore, message in ((True, r"Call `restore\(\)` before"), (False, None)):
+        model, test = network(), LearningRateRange(**CALM, restore=restore)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(BATCHES, epochs=6, verbose=0, callbacks=[test, Interrupt()])
+        left = model.get_weights()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            model.train_on_batch(X[:8], Y[:8])
+        messages = [str(w.message) for w in caught if "range test" in str(w.message)]
+        assert len(messages) == (message is not None)
+        assert all(re.search(message, one) for one in messages)
+        trained = model.get_weights()
+        assert not np.array_equal(trained[0], left[0])
+        # It has lost its claim on the weights: they are another training's by now.
+        test.restore()
+        model.fit(BATCHES, epochs=6, verbose=0, callbacks=[test])
+        assert len(test.curve.rates) == 30
+        assert np.array_equal(model.get_weights()[0], trained[0]) == restore
 
 
 # ---------------------------------------------------------------------- bad input

@@ -362,3 +362,21 @@ def test_the_logs_hold_the_rate_and_momentum_of_the_epochs_last_step():
     )
     np.testing.assert_allclose(history.history["momentum"], [0.95, 0.9, 0.85, 0.9, 0.95], rtol=1e-6)
     np.testing.assert_allclose(monitor.record.learning_rate, history.history["learning_rate"])
+
+
+@pytest.mark.parametrize("monitor_first", [False, True])
+def test_an_interrupted_cycle_beside_a_monitor_leaves_later_training_alone(monitor_first):
+    """The monitor, which goes later, holds a train function with the cycle traced into it."""
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    model = network(OPTIMIZERS["sgd"][0]())
+    callbacks = [OneCycle(0.05), GradientNorms()]
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, Interrupt(), callbacks=callbacks[:: -1 if monitor_first else 1])
+    model.optimizer.learning_rate = 0.001
+    model.fit(X, Y, 8, 2, verbose=0)
+    assert float(model.optimizer.learning_rate.numpy()) == np.float32(0.001)
+    assert model.optimizer.momentum == 0.9

@@ -1,15 +1,14 @@
 """`trainwell`, the command line. Whatever is heavy is imported by the command that needs it."""
 
 import json
-import os
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ._command_line import CommandError, check_writable, make_deterministic, native_log_hidden
+from ._search_command import search
 
 if TYPE_CHECKING:
     from ..callbacks.record import TrainingRecord
@@ -30,12 +29,12 @@ app = typer.Typer(
 )
 
 
-class CommandError(Exception):
-    """What the user asked for cannot be done; the message is one line."""
-
-
 def main() -> None:
-    """Runs the command line: 0 done, 2 refused with one line on stderr, 130 interrupted."""
+    """Runs the command line.
+
+    Its exit codes: 0 done, 1 a search that found no value, 2 refused with one line on stderr, 130
+    interrupted.
+    """
     sys.exit(_run())
 
 
@@ -100,14 +99,14 @@ def demo(
     """Train one deep network wired several ways and compare their gradients."""
     from .datasets import DatasetError, load
 
-    with _native_log_hidden():
+    with native_log_hidden():
         try:
             dataset = load(data)
         except DatasetError as error:
             raise CommandError(str(error)) from error
-        _check_writable(out)
+        check_writable(out)
         from .demo import compare
-    _make_deterministic()
+    make_deterministic()
     compare(dataset, out, layers=layers, epochs=epochs, seed=seed)
     print(f"Report: {out / 'report.html'}")
 
@@ -123,7 +122,7 @@ def report(
 ) -> None:
     """Write a saved record as report.html, summary.json and figures."""
     loaded = _load_record(record)
-    _check_writable(out)
+    check_writable(out)
     from ..callbacks.plots import plot_gradient_norms, plot_learning_speed
     from ..callbacks.report import write_report
 
@@ -164,48 +163,4 @@ def _load_record(path: Path) -> "TrainingRecord":
     return record
 
 
-def _check_writable(out: Path) -> None:
-    """Makes the folder, and tries it now rather than after minutes of training."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise CommandError(
-            f"--out must be a folder that can be written to. Received: '{out}' "
-            f"({error.strerror or error}). Name another one."
-        ) from error
-
-
-def _make_deterministic() -> None:
-    import tensorflow as tf
-
-    tf.config.experimental.enable_op_determinism()
-
-
-@contextmanager
-def _native_log_hidden() -> Iterator[None]:
-    """Keeps what TensorFlow's C++ writes at import off the terminal.
-
-    `TF_CPP_MIN_LOG_LEVEL` silences the rest; the lines at import come before absl's log is set
-    up, and go to stderr whatever the level. Where the user has set a level, all is shown; where
-    the import fails, the lines may say why, and are shown as well.
-    """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        yield
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as log:
-        terminal = os.dup(2)
-        os.dup2(log.fileno(), 2)
-        try:
-            yield
-        except ImportError:
-            log.seek(0)
-            os.write(terminal, log.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(terminal, 2)
-            os.close(terminal)
+app.command()(search)

@@ -12,7 +12,14 @@ from datetime import date
 
 import numpy as np
 
-from trainwell.recipes.search._oscillation import course_of, is_hopeless, is_more, summarize
+from trainwell.recipes.search._oscillation import (
+    course_of,
+    is_hopeless,
+    is_more,
+    is_stalled,
+    summarize,
+)
+from trainwell.recipes.search._scores import best_so_far, cannot_win, score_of
 from trainwell.recipes.search.stages import Trial
 
 EPOCHS = 6
@@ -108,6 +115,70 @@ def print_cuts(runs):
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
+def print_lost(runs):
+    """Runs held against a rival: given up, and given up though level with it in the end."""
+    print("\nShare of runs, %, given up against a rival (and given up though level in the end)\n")
+    print("| judged by | the run's course, beside its rival's | " + " | ".join(LOST) + " |")
+    print("| --- | --- |" + " --- |" * len(LOST))
+    generator = np.random.default_rng(3)
+    t = np.arange(1, EPOCHS * 45 + 1) / 45
+    rival = 0.2 + 2 * np.exp(-t)
+    cases = {
+        "the same": rival,
+        "half as fast": 0.2 + 2 * np.exp(-t / 2),
+        "a plateau of two epochs, then the same": np.where(t > 2, 0.2 + 2 * np.exp(2 - t), 2.2),
+        "rests at the first cost": np.full_like(t, 2.2),
+    }
+    for name, cost in cases.items():
+        cells = [lost_by_cost(generator, cost, rival, noise, runs) for noise in NOISES[:3]]
+        print(f"| cost | {name} | " + " | ".join(cells) + " |")
+    t = np.arange(1, 11)
+    rival = 0.95 - 0.85 * np.exp(-t / 2)
+    cases = {
+        "the same": rival,
+        "half as fast": 0.95 - 0.85 * np.exp(-t / 4),
+        "a tenth as fast": 0.95 - 0.85 * np.exp(-t / 20),
+        "as fast, ends 10 points lower": rival - 0.1,
+        "as fast, ends 30 points lower": np.maximum(rival - 0.3, 0.1),
+    }
+    for name, share in cases.items():
+        cells = [lost_by_accuracy(generator, share, rival, n, runs) for n in (20, 360, 10_000)]
+        print(f"| accuracy | {name} | " + " | ".join(cells) + " |")
+
+
+LOST = ("noise 0.1 / 20 samples", "noise 0.3 / 360 samples", "noise 1.0 / 10,000 samples")
+
+
+def lost_by_cost(generator, cost, rival, noise, runs):
+    lost = wrong = 0
+    for _ in range(runs):
+        own, its = (summarize(noisy(generator, c, noise), 45) for c in (cost, rival))
+        if any(is_stalled(own[:e], [epoch.mean for epoch in its]) for e in range(1, EPOCHS)):
+            lost += 1
+            ends = [course_of(Trial(trial_id="0", values={}, losses=r), EPOCHS) for r in (own, its)]
+            wrong += ends[0].word == "falls" and not too_large(ends[1], ends[0])
+    return f"{100 * lost / runs:.1f} ({100 * wrong / runs:.1f})"
+
+
+def lost_by_accuracy(generator, share, rival, samples, runs):
+    lost = wrong = 0
+    for _ in range(runs):
+        own, its = (
+            scored(generator.binomial(samples, p) / samples, samples) for p in (share, rival)
+        )
+        parts = (scored(own.accuracy[:e], samples) for e in range(1, 10))
+        if any(cannot_win(part, best_so_far(its)) for part in parts):
+            lost += 1
+            wrong += not score_of([its]).exceeds(score_of([own]))
+    return f"{100 * lost / runs:.1f} ({100 * wrong / runs:.1f})"
+
+
+def scored(accuracy, samples):
+    return Trial(
+        trial_id="0", values={}, accuracy=tuple(map(float, accuracy)), validation_samples=samples
+    )
+
+
 def first_cut(losses):
     return next((n for n in range(len(losses)) if is_hopeless(losses[: n + 1])), None)
 
@@ -150,6 +221,7 @@ def main():
     print_verdicts(runs)
     print_comparisons(runs)
     print_cuts(runs)
+    print_lost(runs)
     print_least_squares(runs)
 
 

@@ -1,4 +1,8 @@
+from .oracle import HeuristicOracle as HeuristicOracle
 from .simplify import simplify as simplify
+from .space import Choice as Choice
+from .space import Range as Range
+from .space import space as space
 from .stages import BatchSizeStage as BatchSizeStage
 from .stages import Candidate as Candidate
 from .stages import Decision as Decision
@@ -11,3 +15,7 @@ from .stages import Stage as Stage
 from .stages import Trial as Trial
 from .stages import is_hopeless as is_hopeless
 from .stages import summarize as summarize
+from .trace import SearchTrace as SearchTrace
+from .trace import StageTrace as StageTrace
+from .trace import TraceRow as TraceRow
+from .tuner import HeuristicTuner as HeuristicTuner

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ._checks import above_zero, value_in, values_of, whole
+from ._checks import from_zero, value_in, values_of, whole
 from ._oscillation import STANDARD_ERRORS
 from ._replay import Walk, replay, rounded
-from ._scores import Score, score_of
+from ._scores import Score, noise_is_unknown, score_of
 from ._trials import Candidate, Decision, Trial, Values
 
 
@@ -24,6 +24,7 @@ class BatchSizeStage:
     The text draws validation accuracy against time and takes the size whose curve rises fastest.
     Seconds differ from run to run, and the choice with them; so a step and an example have a cost
     each, measured once for a machine and then kept. What a run really took is told beside it.
+    Where the objective's noise is unknown, the best size is run twice, and the spread is it.
 
     Choose it last, if at all. The modern objection: batch size is set by the hardware, not by
     validation accuracy, which it hardly changes where the other values are tuned for it (Google's
@@ -31,8 +32,11 @@ class BatchSizeStage:
     batch that the machine runs without slowing down.
 
     Args:
-        step_cost: Float. What a step costs whatever its size, in any unit, such as seconds.
-        example_cost: Float. What each example of a step adds, in the same unit.
+        step_cost: Float. What a step costs whatever its size, in any unit, such as seconds. With
+            `None`, whoever trains measures both once and sets them (`dataclasses.replace`).
+            Defaults to `None`.
+        example_cost: Float. What each example of a step adds, in the same unit. One of the two
+            may be 0. Defaults to `None`.
         start: Integer. First size where none is chosen yet. Defaults to `32`.
         largest: Integer. No larger size is tried. Defaults to `1024`.
         epochs: Integer. Epochs of each trial. Defaults to `10`.
@@ -54,16 +58,15 @@ class BatchSizeStage:
         ```
     """
 
-    step_cost: float
-    example_cost: float
+    step_cost: float | None = None
+    example_cost: float | None = None
     start: int = 32
     largest: int = 1024
     epochs: int = 10
     rate_scaling: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("step_cost", "example_cost"):
-            above_zero(name, getattr(self, name))
+        self._check_costs()
         for name in ("start", "largest", "epochs"):
             whole(name, getattr(self, name))
         if not 0 <= self.rate_scaling <= 1:
@@ -83,12 +86,32 @@ class BatchSizeStage:
         Returns:
             A `Decision`; done, it has chosen `batch_size` and the `learning_rate` for it.
         """
+        if self.step_cost is None:
+            raise ValueError(
+                "`BatchSizeStage` decides by what a step and an example cost on this machine. "
+                "Received: step_cost=None, example_cost=None. Measure both once, keep them, and "
+                "use `dataclasses.replace(stage, step_cost=..., example_cost=...)`."
+            )
         fixed = {"batch_size": self.start, **values_of("chosen", chosen), "epochs": self.epochs}
         return replay(trials, lambda walk: _Search(self, walk, fixed).decision())
 
     def cost(self, steps: int, examples: int) -> float:
         """What this many steps and examples cost, the same on every run."""
-        return steps * self.step_cost + examples * self.example_cost
+        return steps * (self.step_cost or 0.0) + examples * (self.example_cost or 0.0)
+
+    def _check_costs(self) -> None:
+        costs = {"step_cost": self.step_cost, "example_cost": self.example_cost}
+        for name, cost in costs.items():
+            if cost is not None:
+                from_zero(name, cost)
+        if (self.step_cost is None) != (self.example_cost is None) or not any(
+            cost is None or cost > 0 for cost in costs.values()
+        ):
+            raise ValueError(
+                "`step_cost` and `example_cost` must be given both, one of them above 0, or not "
+                f"at all. Received: step_cost={self.step_cost!r}, "
+                f"example_cost={self.example_cost!r}."
+            )
 
 
 class _Search:
@@ -126,7 +149,8 @@ class _Search:
     def costs(self) -> tuple[dict[int, float], float]:
         """The cost at which each size reaches the target, infinite where it never does."""
         scores = {size: score_of([trial]) for size, trial in self.tried.items()}
-        best = min(scores.values(), key=lambda score: -score.mean)
+        highest = max(scores, key=lambda size: (scores[size].mean, -size))
+        best = self.with_noise(highest, scores[highest])
         if math.isinf(best.mean):
             self.walk.failed(
                 "Training diverged at every batch size. Find a learning rate that trains first, "
@@ -135,6 +159,17 @@ class _Search:
             )
         target = best.mean - STANDARD_ERRORS * best.standard_error
         return {size: self.cost_to(target, scores[size]) for size in scores}, target
+
+    def with_noise(self, size: int, score: Score) -> Score:
+        """The score, with what a repetition tells where its noise is unknown."""
+        trial = self.tried[size]
+        if math.isinf(score.mean) or not noise_is_unknown(trial):
+            return score
+        again = self.walk.trials(
+            [Candidate(values=self.values(size), execution=1)],
+            f"Only repetitions tell the noise of this objective: run a batch of {size} again.",
+        )
+        return score_of([trial, *again])
 
     def cost_to(self, target: float, score: Score) -> float:
         trial = score.trials[0]

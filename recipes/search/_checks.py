@@ -18,6 +18,14 @@ def above_zero(argument: str, received: Any) -> None:
         )
 
 
+def from_zero(argument: str, received: Any) -> None:
+    """Refuses what is not a finite number from 0 on."""
+    if not _is_number(received) or not 0 <= received < math.inf:
+        raise ValueError(
+            f"`{argument}` must be a finite number from 0 on. Received: {argument}={received!r}."
+        )
+
+
 def whole(argument: str, received: Any, *, at_least: int = 1) -> None:
     """Refuses what is not a whole number from `at_least` on."""
     if not isinstance(received, Integral) or not _is_number(received) or received < at_least:

@@ -1,11 +1,12 @@
 """`EpochsStage`: how long to train, by no improvement in ten epochs, then twenty, then thirty."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ._checks import values_of, whole
 from ._replay import Walk, replay
-from ._scores import best_accuracy, score_of
+from ._scores import best_accuracy, noise_is_unknown, score_of, spread_of
 from ._trials import Candidate, Decision, Trial, Values
 
 
@@ -16,6 +17,7 @@ class EpochsStage:
     Choose it after the other stages. A run with `patience` 10 comes first, then one with 20,
     since in a longer run accuracy may rest before it rises again. The more patient one counts
     where its best accuracy is higher beyond two standard errors; within noise the shorter wins.
+    Where the objective's noise is unknown, the shorter is run twice, and their spread is it.
     The final fit gets the most patience, 30 (`Decision.final`), and the number of epochs is then
     what to expect. A run that reached `limit` before its patience ended lies on the boundary, and
     is run again with twice the limit.
@@ -76,12 +78,12 @@ class EpochsStage:
         best = None
         for patience in self.patience:
             trial = self._run(walk, fixed, patience)
-            if best is not None and not score_of([trial]).exceeds(score_of([best])):
+            if best is not None and not self._gains(walk, trial, best):
                 walk.note("More patience gains no more than noise.", [best, trial])
                 break
             best = trial
         assert best is not None
-        if best.diverged:
+        if math.isinf(best_accuracy(best)):
             walk.failed("Training diverged; find a learning rate that trains first.", [best])
         epochs = best_epoch(best)
         walk.note(
@@ -90,6 +92,19 @@ class EpochsStage:
             [best],
         )
         return walk.done({"epochs": epochs}, final={"patience": self.final_patience})
+
+    def _gains(self, walk: Walk, longer: Trial, shorter: Trial) -> bool:
+        """Whether the longer run has a better best accuracy beyond noise."""
+        if best_accuracy(longer) <= best_accuracy(shorter) or not noise_is_unknown(shorter):
+            return score_of([longer]).exceeds(score_of([shorter]))
+        runs = [shorter]
+        if math.isfinite(best_accuracy(shorter)):
+            runs += walk.trials(
+                [Candidate(values=shorter.values, execution=1)],
+                "Only repetitions tell the noise of this objective: run the shorter one again.",
+            )
+        spread = spread_of([runs])
+        return score_of([longer], spread).exceeds(score_of(runs, spread))
 
     def _run(self, walk: Walk, fixed: Values, patience: int) -> Trial:
         """The run of this patience, with a limit that it doesn't reach, as far as allowed."""

@@ -20,13 +20,21 @@ class L2Stage:
     penalty = l2 * sum(w^2),    l2 = lambda / (2 samples) in the texts' units
     ```
 
-    Choose it after the learning rate. Validation accuracy decides; settings within two standard
-    errors of the best are run again with other seeds, and where that settles nothing the cheaper
-    one is taken, at equal cost the one with the higher mean. The best of the decades is refined
-    by halves on the log scale (times and divided by the root of ten, then its root), as long as
-    the differences are more than noise. An optimum on the boundary of the decades tried extends
-    them. With the strength found, half and twice the learning rate are tried, since a penalty
-    changes what the rate should be; a level result keeps the rate.
+    Choose it after the learning rate. Validation accuracy decides. Where another setting is
+    within two standard errors of the best, these two are run again with other seeds; where that
+    settles nothing the cheaper one is taken, at equal cost the one with the higher mean. Where
+    the objective's noise is unknown (no share of a known number of samples), the two best are run
+    again first, and their spread is the noise.
+
+    The best of the decades is refined by halves on the log scale (times and divided by the root
+    of ten, then its root), as long as its neighbors are worse by more than noise. The decades are
+    extended upwards until a strength hurts by more than noise, since before that the end of the
+    range has not been seen, and downwards while less is better. 0 is chosen only where it is
+    better by more than noise: overfitting shows in longer runs than these.
+
+    With the strength found, half and twice the learning rate are tried, since a penalty changes
+    what the rate should be; a level result keeps the rate, and so does a penalty that gains no
+    more than noise.
 
     Args:
         samples: Integer. Number of training samples, to state `start` in the texts' units, where
@@ -99,6 +107,7 @@ class _Search:
     def decision(self) -> Decision:
         self.enter([0.0, self.start], "without a penalty and with a first one")
         self.enter([10 * self.start, self.start / 10], "times and divided by ten")
+        self.contest.measure_noise()
         self.extend()
         best = self.contest.winner()
         if self.contest.scores[best].mean == -float("inf"):
@@ -106,8 +115,7 @@ class _Search:
                 "Every strength diverged, 0 among them. Find a learning rate that trains first.",
                 self.contest.trials(sorted(self.contest.scores)),
             )
-        if best > 0:
-            best = self.refine(best)
+        best = self.refine(best) if best > 0 else self.not_without()
         names = sorted(self.contest.scores)
         self.walk.note(
             f"By validation accuracy ({self.contest.describe(names)}) lambda is {best:g}"
@@ -119,54 +127,89 @@ class _Search:
             found["learning_rate"] = self.learning_rate(best)
         return self.walk.done(found)
 
+    def not_without(self) -> float:
+        """A penalty, where none at all is only level with it."""
+        level = [name for name in self.contest.level() if name > 0]
+        if not level:
+            return 0.0
+        taken = min(level, key=lambda name: (-self.contest.scores[name].mean, name))
+        self.walk.note(
+            f"Without a penalty it is no better than with {taken:g} beyond noise. A penalty is "
+            "taken: the final fit is longer than these runs, and overfits later.",
+            self.contest.trials([0.0, taken]),
+        )
+        return taken
+
     def extend(self) -> None:
-        """Goes on by decades while the best one lies on the boundary."""
+        """Goes on by decades: up until a penalty hurts, down while less is better."""
         low, high = self.start / 10**self.stage.decades, self.start * 10**self.stage.decades
-        while True:
-            tried = sorted(name for name in self.contest.scores if name > 0)
-            best = min(tried, key=lambda name: (-self.contest.scores[name].mean, name))
-            # Towards 0 there is an end: what 0 itself reaches.
-            above_zero = self.contest.scores[best].mean > self.contest.scores[0.0].mean
-            if best not in (tried[0], tried[-1]) or (best == tried[0] and not above_zero):
-                return
-            beyond = rounded(best / 10 if best == tried[0] else best * 10)
+        while (edge := self.boundary()) is not None:
+            is_lowest = edge == self.strengths()[0]
+            beyond = rounded(edge / 10 if is_lowest else edge * 10)
             if not low / 2 < beyond < high * 2:
                 self.walk.note(
-                    f"The best strength {best:g} lies on the boundary of the range, and "
+                    f"The strength {edge:g} on the boundary of the range is as good as any, and "
                     f"`decades={self.stage.decades}` allows no more: consider a wider one.",
-                    self.contest.trials([best]),
+                    self.contest.trials([edge]),
                 )
                 return
-            self.enter([beyond], "the best lies on the boundary of what was tried")
+            why = "less may be better" if is_lowest else "none that hurts has been seen yet"
+            self.enter([beyond], why)
+
+    def boundary(self) -> float | None:
+        """The strength on the boundary beyond which a better one may lie."""
+        tried, scores = self.strengths(), self.contest.scores
+        best = min(tried, key=lambda name: (-scores[name].mean, name))
+        if not any(score.exceeds(scores[tried[-1]]) for score in scores.values()):
+            return tried[-1]
+        # Towards 0 there is an end: what 0 itself reaches.
+        return best if best == tried[0] and scores[best].exceeds(scores[0.0]) else None
+
+    def strengths(self) -> list[float]:
+        return sorted(name for name in self.contest.scores if name > 0)
 
     def refine(self, best: float) -> float:
         """By halves on the log scale, as long as the differences are more than noise."""
         factor = _ROOT
         for _ in range(self.stage.halvings):
-            around = [rounded(best / factor), rounded(best * factor)]
-            self.enter(around, f"within the decade of {best:g}")
-            center = self.contest.scores[best]
-            scores = [self.contest.scores[name] for name in around]
-            best = self.contest.winner()
-            if not any(center.exceeds(s) or s.exceeds(center) for s in scores) or best == 0:
+            tried = self.strengths()
+            at = tried.index(best)
+            around = [*tried[max(at - 1, 0) : at], *tried[at + 1 : at + 2]]
+            if not any(self.differ(best, name) for name in around):
                 self.walk.note(
                     "The neighbors differ by no more than noise: finer steps would tell nothing.",
                     self.contest.trials(around),
                 )
                 break
+            self.enter([best / factor, best * factor], f"within the decade of {best:g}")
+            best = self.contest.winner()
+            if best == 0:
+                break
             factor **= 0.5
         return best
+
+    def differ(self, one: float, other: float) -> bool:
+        """Whether two strengths differ by more than noise."""
+        first, second = self.contest.scores[one], self.contest.scores[other]
+        return first.exceeds(second) or second.exceeds(first)
 
     def learning_rate(self, best: float) -> Any:
         """The rate for this strength."""
         rate = self.fixed["learning_rate"]
         if best == 0 or not self.stage.revisit_learning_rate:
             return rate
+        if not self.contest.scores[best].exceeds(self.contest.scores[0.0]):
+            self.walk.note(
+                "The penalty gains no more than noise, so the learning rate stays.",
+                self.contest.trials([0.0, best]),
+            )
+            return rate
         contest = Contest(self.walk, self.stage.executions)
-        names = [rounded(rate / 2), rate, rounded(rate * 2)]
+        contest.enter({rate: self.values(best)}, "The rate once more at this strength.")
+        names = [rounded(rate / 2), rounded(rate * 2)]
         for _ in range(self.stage.decades):
             settings = {r: {**self.values(best), "learning_rate": r} for r in names}
-            contest.enter(settings, f"The rate once more at this strength: {_listed(names)}.")
+            contest.enter(settings, f"Try rates of {_listed(names)} at this strength.")
             winner, tried = contest.winner(favorite=rate), sorted(contest.scores)
             if winner not in (tried[0], tried[-1]):
                 break

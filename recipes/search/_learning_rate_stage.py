@@ -7,7 +7,7 @@ from typing import NoReturn
 from ._checks import above_zero, values_of, whole
 from ._judged_rates import JudgedRates
 from ._replay import Walk, replay, rounded
-from ._trials import Candidate, Decision, Trial, Values
+from ._trials import Candidate, Decision, Rival, Trial, Values
 
 _REFINED = (1, 2, 3, 5, 7, 10)
 _BELOW = (0.5, 0.3)
@@ -37,12 +37,18 @@ class LearningRateStage:
     A decade higher counts where it saves at least a tenth of the cost. An optimum on the boundary
     of what was tried is no optimum: the range is extended until `lowest` and `highest`.
 
+    Near the threshold the cost hangs on the initial weights more than on the batches. Where the
+    choice hangs on a gap of under two standard errors, the two rates are run again with other
+    seeds, and each is judged on all its runs together: the threshold and the best smaller rate if
+    that one is lower, or a decade that saves a tenth within noise.
+
     Args:
         start: Float. The first rate. Defaults to `0.01`.
         epochs: Integer. Epochs of each trial. Defaults to `6`.
         share: Float. What is chosen, as a share of the threshold. Defaults to `0.5`.
         lowest: Float. No smaller rate is tried. Defaults to `1e-6`.
         highest: Float. No larger rate is tried. Defaults to `100`.
+        executions: Integer. How often a rate is run at most. Defaults to `2`.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -63,11 +69,13 @@ class LearningRateStage:
     share: float = 0.5
     lowest: float = 1e-6
     highest: float = 100.0
+    executions: int = 2
 
     def __post_init__(self) -> None:
         for name in ("start", "share", "lowest", "highest"):
             above_zero(name, getattr(self, name))
         whole("epochs", self.epochs, at_least=2)
+        whole("executions", self.executions)
         if not self.lowest <= self.start <= self.highest:
             raise ValueError(
                 "`start` must lie between `lowest` and `highest`. Received: "
@@ -120,6 +128,8 @@ class _Search:
             waits = decade is None and self.rates.is_flat(tried[-1])
             if (waits or decade == tried[-1]) and self.in_range(up):
                 self.run([up], "up while nothing happens" if waits else "up while it pays")
+            elif self.repeat(self.rates.undecided_decades()):
+                continue
             elif (decade is None or decade == tried[0]) and self.in_range(down):
                 self.run([down], "down, as the best rate so far is the smallest one tried")
             elif decade is None:
@@ -130,34 +140,68 @@ class _Search:
 
     def find_threshold(self, decade: float) -> float:
         rates = [rounded(multiple * decade) for multiple in _REFINED]
-        low, high = 0, len(rates) - 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            self.run(rates[middle : min(middle + 2, high)], f"within the decade of {decade:g}")
-            low, high = self.narrowed(rates, low, high, middle)
-        if self.rates.largest_falling() == decade:
+        below = [share * decade for share in _BELOW]
+        while True:
+            threshold = self.rates.largest_falling()
+            if (between := self.between(rates)) and self.run(
+                between, f"within the decade of {decade:g}"
+            ):
+                continue
             # None of its multiples falls: perhaps the decade's own rate is beyond it already.
-            self.run([share * decade for share in _BELOW], "as the largest lies on the boundary")
-        return self.rates.largest_falling()
+            looks = (
+                1 if threshold == decade else 2 if threshold is None or threshold < decade else 0
+            )
+            if looks and self.run(below[:looks], "as the largest lies on the boundary"):
+                continue
+            if self.repeat(self.rates.undecided_threshold()):
+                continue
+            if threshold is None:
+                self.fail(self.rates.tried())
+            return threshold
 
-    def narrowed(self, rates: list[float], low: int, high: int, middle: int) -> tuple[int, int]:
-        """The next interval: above the largest that falls, below the first that then doesn't."""
-        judged = range(middle, min(middle + 2, high))
-        low_next = max([low, *(i for i in judged if self.rates.falls(rates[i]))])
-        return low_next, min([high, *(i for i in judged if i > low_next)])
+    def between(self, rates: list[float]) -> list[float]:
+        """The middle of what is left: above the largest that falls, below the next one tried."""
+        inner = range(1, len(rates) - 1)
+        low = max([0, *(i for i in inner if self.rates.falls(rates[i]))])
+        high = min([len(rates) - 1, *(i for i in inner if i > low and rates[i] in self.rates)])
+        middle = (low + high) // 2
+        return rates[middle : min(middle + 2, high)] if high - low > 1 else []
 
-    def run(self, rates: Iterable[float], why: str) -> None:
-        """Looks up the trials at these rates, as far as the range allows."""
+    def run(self, rates: Iterable[float], why: str) -> bool:
+        """Looks up the trials at these rates, as far as the range allows; whether any is new."""
         wanted = [rounded(rate) for rate in rates]
         wanted = [rate for rate in wanted if self.in_range(rate) and rate not in self.rates]
-        if not wanted:
-            return
-        candidates = [Candidate(values={**self.fixed, "learning_rate": r}) for r in wanted]
-        found = self.walk.trials(candidates, f"Try {_listed(wanted)}, {why}.")
-        for rate, trial in zip(wanted, found, strict=True):
-            self.rates.add(rate, trial)
+        self.look_up(wanted, f"Try {_listed(wanted)}, {why}.")
         for rate in wanted:
             self.note(f"At {rate:g} {self.rates.verdict(rate)}.", [rate])
+        return bool(wanted)
+
+    def repeat(self, rates: Iterable[float]) -> bool:
+        """Looks up another execution of these rates; whether any is left."""
+        wanted = [rate for rate in rates if self.rates.runs(rate) < self.stage.executions]
+        self.look_up(
+            wanted,
+            f"The choice hangs on a gap within two standard errors: run {_listed(wanted)} again "
+            "with another seed.",
+        )
+        for rate in wanted:
+            runs = self.rates.runs(rate)
+            self.note(f"At {rate:g}, in {runs} runs, {self.rates.verdict(rate)}.", [rate])
+        return bool(wanted)
+
+    def look_up(self, rates: list[float], sentence: str) -> None:
+        if not rates:
+            return
+        candidates = [
+            Candidate(
+                values={**self.fixed, "learning_rate": rate},
+                execution=self.rates.runs(rate) if rate in self.rates else 0,
+                rival=Rival(measure="cost", curve=self.rates.curve_below(rate)),
+            )
+            for rate in rates
+        ]
+        for rate, trial in zip(rates, self.walk.trials(candidates, sentence), strict=True):
+            self.rates.add(rate, trial)
 
     def in_range(self, rate: float) -> bool:
         return self.stage.lowest <= rate <= self.stage.highest

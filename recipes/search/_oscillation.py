@@ -33,6 +33,8 @@ _RISES = 2
 _ALTERNATES = 1.5
 # A rise below this share of the whole range is rounding or rest, where there is no noise at all.
 _MATERIAL = 0.01
+# A fall below this share of the rival's is none.
+_HARDLY = 0.05
 # With fewer steps an epoch's own variance is too rough an estimate.
 _ENOUGH_STEPS = 10
 
@@ -93,9 +95,52 @@ def course_of(trial: Trial, epochs: int) -> Course:
     return Course(word=word, rises=rises, cost=means[-1], standard_error=errors[-1])
 
 
+def pooled(runs: Sequence[Sequence[EpochLosses]]) -> tuple[EpochLosses, ...]:
+    """Several runs' epochs as those of one with as many more steps, until the shortest ends."""
+    return tuple(_pooled(epochs) for epochs in zip(*runs, strict=False))
+
+
 def is_more(larger: float, smaller: float, *standard_errors: float) -> bool:
     """Whether the first exceeds the second by more than two standard errors of their gap."""
     return larger - smaller > STANDARD_ERRORS * math.hypot(*standard_errors)
+
+
+def is_stalled(losses: Sequence[EpochLosses], rival: Sequence[float] = ()) -> bool:
+    """Whether a run that tries a learning rate may be cut off between two epochs.
+
+    Two rises beyond noise end a run, since its word can't become "falls" any more. So does, after
+    half of the rival's epochs, a cost that has hardly fallen: by less than a twentieth of what the
+    rival's has, or from a peak, so that it is still above where the rival was after one epoch; and
+    that is above the rival's by more than four standard errors. Without a rival a run that rests
+    goes on: it may be on a plateau, and nothing else learns yet.
+
+    ```python
+    flat, rival = summarize([2.3] * 30, 10), (2.0, 1.0, 0.5, 0.4)
+    is_stalled(flat), is_stalled(flat, rival)  # (False, True)
+    ```
+
+    Args:
+        losses: Sequence of `EpochLosses`, one for each epoch that was completed.
+        rival: Sequence of floats. Each epoch's cost in the best run at a smaller rate. Defaults
+            to none.
+
+    Returns:
+        Boolean.
+    """
+    if not losses:
+        return False
+    course = course_of(Trial(trial_id="", values={}, losses=tuple(losses)), len(losses))
+    if course.word == "diverged" or course.rises >= _RISES:
+        return True
+    epoch = len(losses)
+    if epoch < 3 or not len(rival) / 2 <= epoch <= len(rival):
+        return False
+    # The rival's noise is taken to be this run's.
+    noise = 2 * STANDARD_ERRORS * math.hypot(course.standard_error, course.standard_error)
+    fallen = losses[0].mean - course.cost >= _HARDLY * abs(rival[0] - rival[epoch - 1])
+    if fallen and course.cost - rival[0] <= noise:
+        return False
+    return course.cost - rival[epoch - 1] > noise
 
 
 def is_hopeless(losses: Sequence[float], *, window: int = 10, factor: float = 4.0) -> bool:
@@ -156,6 +201,20 @@ def _summary(epoch: npt.NDArray[np.float64]) -> EpochLosses:
             variance=0.0 if single else float(epoch.var(ddof=1)),
             roughness=0.0 if single else float((np.diff(epoch) ** 2).mean() / 2),
         )
+
+
+def _pooled(epochs: Sequence[EpochLosses]) -> EpochLosses:
+    steps = sum(epoch.steps for epoch in epochs)
+
+    def mean(name: str) -> float:
+        return sum(epoch.steps * float(getattr(epoch, name)) for epoch in epochs) / steps
+
+    return EpochLosses(
+        steps=steps,
+        mean=mean("mean"),
+        variance=mean("variance"),
+        roughness=mean("roughness"),
+    )
 
 
 def _standard_errors(losses: Sequence[EpochLosses]) -> list[float]:

@@ -79,16 +79,44 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rival:
+    """What a run is held against while it trains, so that a lost one may end early.
+
+    It is the best trial that the asking decision rested on, never one that merely happens to be
+    finished: whoever trains, and in whatever order, ends a run after the same epoch.
+
+    Args:
+        measure: `"cost"` or `"accuracy"`.
+        curve: Tuple of floats. The rival's cost after each epoch, or the best accuracy until
+            then. Empty where there is no rival yet. Defaults to none.
+    """
+
+    measure: Literal["cost", "accuracy"]
+    curve: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Candidate:
     """One run that a stage asks for.
 
     Args:
         values: Mapping. What to set.
         execution: Integer. Which repetition; another one means another seed. Defaults to `0`.
+        rival: `Rival` to hold the run against (`is_lost`), or `None` where it must run to its
+            end. Defaults to `None`.
     """
 
     values: Values
     execution: int = 0
+    rival: Rival | None = None
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any]) -> "Candidate":
+        """The candidate of a decision's `to_json`."""
+        rival = state.get("rival")
+        if rival is not None:
+            rival = Rival(measure=rival["measure"], curve=tuple(rival["curve"]))
+        return cls(values=state["values"], execution=state["execution"], rival=rival)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +165,7 @@ class Decision:
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> "Decision":
         """The decision that `to_json` described."""
-        candidates = tuple(Candidate(**row) for row in state["candidates"])
+        candidates = tuple(Candidate.from_json(row) for row in state["candidates"])
         reasons = tuple(
             Reason(sentence=row["sentence"], trials=tuple(row["trials"]))
             for row in state["reasons"]

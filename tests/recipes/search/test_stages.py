@@ -122,7 +122,8 @@ def bowl(best, cost_at_best=0.2):
 class TestLearningRate:
     def test_walks_the_texts_path_on_the_recorded_network(self):
         trials, decision = search(LearningRateStage(), recorded)
-        assert rates_tried(trials) == [0.01, 0.1, 0.3, 0.5, 0.7, 1.0]
+        # 0.5 ends 0.001 above 0.3, where two standard errors of the gap are 0.012: once more.
+        assert rates_tried(trials) == [0.01, 0.1, 0.3, 0.3, 0.5, 0.5, 0.7, 1.0]
         assert decision.action == "done"
         assert decision.chosen == {"learning_rate": 0.25}
         sentences = [reason.sentence for reason in decision.reasons]
@@ -314,7 +315,16 @@ class TestL2:
         # 100 is two decades above 1, and then 316 within the decade.
         assert {t.values["l2"] for t in trials} >= {1e-6, 1e-5, 1e-4, 1e-3, 3.16228e-3}
         assert 1e-2 not in {t.values["l2"] for t in trials}
-        assert any("lies on the boundary" in r.sentence for r in decision.reasons)
+        assert any("on the boundary of the range" in r.sentence for r in decision.reasons)
+
+    def test_the_range_goes_up_until_a_strength_hurts(self):
+        # Of 1,000 at 0.9: 0.0095, twice a gap's 0.027: 0.89 is level with 0.9, 0.5 is worse.
+        ends = {0.0: 0.89, 1e-6: 0.89, 1e-5: 0.89, 1e-4: 0.89, 1e-3: 0.9, 1e-2: 0.5}
+        train = accurate(lambda c: ends[c.values["l2"]], validation_samples=1000)
+        stage = L2Stage(samples=50_000, halvings=0, revisit_learning_rate=False)
+        trials, decision = search(stage, train, CHOSEN)
+        assert decision.chosen["l2"] == 1e-3
+        assert {t.values["l2"] for t in trials} == set(ends)
 
     def test_no_penalty_where_every_one_harms(self):
         def harms(candidate):
@@ -324,7 +334,7 @@ class TestL2:
         assert decision.chosen == {"l2": 0.0, "learning_rate": 0.25}
         assert len(trials) == 4
 
-    def test_level_strengths_are_repeated_then_the_cheaper_wins(self):
+    def test_of_level_strengths_two_are_repeated_then_the_cheaper_wins(self):
         def train(candidate):
             cost = 500 if candidate.values["l2"] == 1e-4 else 1000
             return accurate(lambda c: 0.97, cost)(candidate)
@@ -332,7 +342,9 @@ class TestL2:
         stage = L2Stage(samples=50_000, halvings=0, revisit_learning_rate=False)
         trials, decision = search(stage, train, CHOSEN)
         assert decision.chosen["l2"] == 1e-4
-        assert sorted(t.execution for t in trials) == [0, 0, 0, 0, 1, 1, 1, 1]
+        # 0, 1, 10, 0.1; no strength hurts: 100, 1000, 10,000; two again.
+        assert sorted(t.execution for t in trials) == [0] * 7 + [1] * 2
+        assert {t.values["l2"] for t in trials if t.execution} == {0.0, 1e-4}
         single = L2Stage(samples=50_000, halvings=0, executions=1)
         assert {t.execution for t in search(single, train, CHOSEN)[0]} == {0}
 
@@ -479,8 +491,19 @@ class TestBatchSize:
             self.STAGE.decide([], {**CHOSEN32, "batch_size": 0})
         with pytest.raises(ValueError, match="rate_scaling=2"):
             BatchSizeStage(step_cost=1.0, example_cost=1.0, rate_scaling=2)
-        with pytest.raises(ValueError, match="step_cost=0"):
-            BatchSizeStage(step_cost=0, example_cost=1.0)
+        with pytest.raises(ValueError, match="step_cost=0, example_cost=0"):
+            BatchSizeStage(step_cost=0, example_cost=0)
+        with pytest.raises(ValueError, match="step_cost=-1"):
+            BatchSizeStage(step_cost=-1, example_cost=1.0)
+        with pytest.raises(ValueError, match=r"both.*step_cost=1.0, example_cost=None"):
+            BatchSizeStage(step_cost=1.0)
+
+    def test_costs_to_be_measured(self):
+        with pytest.raises(ValueError, match=r"Measure both once.*dataclasses.replace"):
+            BatchSizeStage().decide([], CHOSEN32)
+        measured = dataclasses.replace(BatchSizeStage(), step_cost=1.0, example_cost=0.01)
+        train = by_batch(lambda b: max(1, b // 32))
+        assert search(measured, train, CHOSEN32) == search(self.STAGE, train, CHOSEN32)
 
 
 CHOSEN32 = {"learning_rate": 0.25, "batch_size": 32}
@@ -630,6 +653,7 @@ def test_the_stages_need_no_keras():
 
 
 PRIVATE = {"_trials", "_replay", "_oscillation", "_scores", "_checks", "_judged_rates"}
+PRIVATE |= {"_step_cost"}
 
 
 def test_values_that_no_tuner_could_keep():

@@ -13,10 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import keras_tuner
-
 from .._search_folder import Settings
-from ._keras_tuner_private import retry_queue
 
 MOST_RESTARTS = 3
 _LOOK_SECONDS = 0.3
@@ -115,7 +112,7 @@ class Workers:
         print(f"{name} {how} once more and is given up; see {log}.")
         lives = bool(self._processes)
         reason = "" if lives else f"All workers have died, the last one, {name}, {how}: see {log}."
-        _lose(oracle, name, reason)
+        oracle.lose(name, reason)
 
     def _start(self, name: str) -> None:
         self._starts[name] += 1
@@ -156,13 +153,3 @@ def _close(process: subprocess.Popen[bytes]) -> None:
     """Tells a worker to end."""
     if process.stdin is not None:
         process.stdin.close()
-
-
-@keras_tuner.synchronized
-def _lose(oracle: Any, tuner_id: str, failure: str) -> None:
-    """Hands a dead worker's trial to the next one, or ends a search that has none left."""
-    oracle.tuner_ids.discard(tuner_id)
-    trial = oracle.ongoing_trials.pop(tuner_id, None)
-    if trial is not None:
-        retry_queue(oracle).append(trial.trial_id)
-    oracle.failure = oracle.failure or failure

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any
 
 from ._batch_size_stage import BatchSizeStage
@@ -30,11 +30,13 @@ class Station:
         name: String. The stage's name, unique in its search.
         decision: `Decision`. Its latest.
         before: Mapping. What was chosen when it began.
+        settings: Mapping. The stage's arguments.
     """
 
     name: str
     decision: Decision
     before: Values
+    settings: Values = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -105,7 +107,12 @@ class Plan:
                 step_cost, example_cost = self.costs
                 stage = replace(stage, step_cost=step_cost, example_cost=example_cost)
             decision = stage.decide(trials.get(name, ()), before)
-            way.stations.append(Station(name=name, decision=decision, before=before))
+            settings_of = (
+                asdict(stage) if is_dataclass(stage) and not isinstance(stage, type) else {}
+            )
+            way.stations.append(
+                Station(name=name, decision=decision, before=before, settings=settings_of)
+            )
             if decision.action != "done":
                 break
             way.chosen |= decision.chosen

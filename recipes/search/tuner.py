@@ -1,6 +1,5 @@
 """`HeuristicTuner`: the texts' heuristics as a KerasTuner search."""
 
-import inspect
 import os
 import time
 import warnings
@@ -10,17 +9,27 @@ from typing import Any
 import keras
 import keras_tuner
 
-from ._execution import RunLog, Workshop, build_as, callbacks_of_run, may_run_at_once, train
+from ._execution import train
 from ._feeding import Feed
 from ._files import check_writable, read_json, write_json
 from ._keras_tuner_private import tuner_callback
 from ._link import FAILURE, MESSAGE, Link
 from ._pulse import pulse
+from ._run_callbacks import RunLog, callbacks_of_run, may_run_at_once
 from ._run_report import Run, as_sent, asked_values, record, rival_of, trial_of
-from ._space_model import BatchedSpace
+from ._search_arguments import (
+    by_name,
+    check_same_data,
+    checked_stages,
+    first_validation,
+    has_own_fit,
+    is_accuracy,
+    is_chief,
+    project_name,
+)
 from ._step_cost import costs_from, measure
+from ._workshop import Workshop, build_as
 from .oracle import HeuristicOracle
-from .stages import BatchSizeStage, EpochsStage, L2Stage, LearningRateStage
 from .trace import SearchTrace, StageTrace
 
 _IDLE_SECONDS = 0.2
@@ -122,9 +131,9 @@ class HeuristicTuner(keras_tuner.Tuner):
                 f"tuner_id={kwargs['tuner_id']!r}. Set the environment variable "
                 "KERASTUNER_TUNER_ID instead."
             )
-        check_writable(str(kwargs.get("directory") or "."), _project(kwargs))
+        check_writable(str(kwargs.get("directory") or "."), project_name(kwargs))
         self._search_oracle = HeuristicOracle(
-            _checked_stages(stages),
+            checked_stages(stages),
             objective,
             seed=seed,
             max_trials=max_trials,
@@ -157,19 +166,19 @@ class HeuristicTuner(keras_tuner.Tuner):
         Raises:
             ValueError: `epochs` is given, the objective is never reported, or no value works.
         """
-        arguments = _by_name(fit_args, fit_kwargs)
+        arguments = by_name(fit_args, fit_kwargs)
         verbose = arguments.pop("verbose", "auto")
         verbose = 1 if verbose == "auto" else int(verbose)
         callbacks = arguments.pop("callbacks", None) or []
-        self._feed = Feed(arguments, as_it_is=_has_own_fit(self.hypermodel))
+        self._feed = Feed(arguments, as_it_is=has_own_fit(self.hypermodel))
         oracle = self._search_oracle
         if not self._is_worker():
-            _check_same_data(oracle, self._feed.describe())
+            check_same_data(oracle, self._feed.describe())
             oracle.told, oracle.failure = (print if verbose else lambda sentence: None), ""
             if oracle.plan.wants_costs(oracle.known()):
                 oracle.plan.costs = self._measured_costs()
             self.save()
-        if _is_chief():
+        if is_chief():
             from ._chief import serve
 
             oracle.verbose = 0
@@ -229,10 +238,10 @@ class HeuristicTuner(keras_tuner.Tuner):
         self._configure_tensorboard_dir(users, trial, execution)
         seed = (int(hp.values["tuner/seed"]) + execution * 7919) % 2**31
         made = self._workshop.model_for(hp, values, seed, may_run_at_once(users))
-        has_own_fit = _has_own_fit(self.hypermodel)
+        own_fit = has_own_fit(self.hypermodel)
         data = feed.arguments(values.get("batch_size"), seed)
         frequency = data.get("validation_freq", 1)
-        log = RunLog(objective, None if has_own_fit else _first(frequency))
+        log = RunLog(objective, None if own_fit else first_validation(frequency))
         callbacks = [
             *users,
             *callbacks_of_run(values, objective, made.model),
@@ -241,11 +250,11 @@ class HeuristicTuner(keras_tuner.Tuner):
 
         def fit(found: list[Any]) -> Any:
             options = {**data, "epochs": values["epochs"], "verbose": kwargs["verbose"]}
-            if not has_own_fit:
+            if not own_fit:
                 return made.model.fit(callbacks=found, **options)
             return self.hypermodel.fit(hp, made.model, callbacks=found, **options)
 
-        validated = feed.validation_samples if _is_accuracy(objective) else 0
+        validated = feed.validation_samples if is_accuracy(objective) else 0
         run = train(fit, made, log, callbacks, rival_of(hp.values), validated)
         run.examples = feed.examples_in(run.steps, len(run.losses), values.get("batch_size"))
         return run, log, made.model
@@ -280,7 +289,12 @@ class HeuristicTuner(keras_tuner.Tuner):
         way = oracle.way()
         return SearchTrace(
             [
-                StageTrace(name=s.name, decision=s.decision, chosen_before=s.before)
+                StageTrace(
+                    name=s.name,
+                    decision=s.decision,
+                    chosen_before=s.before,
+                    settings=s.settings,
+                )
                 for s in way.stations
             ],
             [trial_of(trial, oracle.objective) for trial in oracle.trials.values()],
@@ -338,62 +352,3 @@ class HeuristicTuner(keras_tuner.Tuner):
         model.set_weights(weights)
         model.save_weights(self._get_checkpoint_fname(trial.trial_id))
         write_json(self._get_build_config_fname(trial.trial_id), model.get_build_config())
-
-
-def _checked_stages(stages: Any) -> list[Any]:
-    if stages is None:
-        return [LearningRateStage(), L2Stage(), BatchSizeStage(), EpochsStage()]
-    if not isinstance(stages, Sequence) or not all(
-        callable(getattr(s, "decide", 0)) for s in stages
-    ):
-        raise ValueError(
-            "`stages` must be a sequence of stages, such as [LearningRateStage(), L2Stage()]. "
-            f"Received: stages={stages!r}."
-        )
-    return list(stages)
-
-
-def _by_name(args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """What `search` was called with, by the names of `fit`'s arguments."""
-    bound = inspect.signature(keras.Model.fit).bind_partial(None, *args, **kwargs)
-    arguments = dict(bound.arguments)
-    arguments.pop("self")
-    for name in ("epochs", "initial_epoch"):
-        if name in arguments:
-            raise ValueError(
-                f"`{name}` is set by the stages. Received: {name}={arguments[name]!r}. Leave it "
-                "out; `LearningRateStage(epochs=...)`, `L2Stage(epochs=...)` and "
-                "`EpochsStage(limit=...)` say how long to train."
-            )
-    return arguments
-
-
-def _check_same_data(oracle: HeuristicOracle, data: dict[str, Any]) -> None:
-    if oracle.data and oracle.trials and oracle.data != data:
-        raise ValueError(
-            "The project was searched on other data. Received: "
-            f"{data}, there: {oracle.data}. Name another `project_name`, or pass `overwrite=True`."
-        )
-    oracle.data = data
-
-
-def _project(kwargs: dict[str, Any]) -> str:
-    return str(kwargs.get("project_name") or "untitled_project")
-
-
-def _is_chief() -> bool:
-    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" in os.environ["KERASTUNER_TUNER_ID"]
-
-
-def _has_own_fit(hypermodel: Any) -> bool:
-    plain = (keras_tuner.HyperModel.fit, BatchedSpace.fit)  # whose batch size we set ourselves
-    return type(hypermodel).fit not in plain
-
-
-def _is_accuracy(objective: Any) -> bool:
-    return "acc" in objective.name and objective.direction == "max"
-
-
-def _first(frequency: Any) -> int:
-    """After how many epochs `fit` validates first."""
-    return int(frequency) if isinstance(frequency, int) else min(frequency)

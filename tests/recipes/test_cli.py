@@ -134,6 +134,6 @@ def test_interrupted_demo_says_so_in_one_line(tmp_path):
     ) as process:
         assert process.stdout.readline().startswith("naive")  # seven more to go
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert errors == "trainwell: interrupted\n"

@@ -338,7 +338,7 @@ def test_interrupted_search_ends_its_workers(tmp_path):
         workers = children_of(chief.pid, 2)
         chief.stdout.readline()
         chief.send_signal(signal.SIGINT)
-        _, errors = chief.communicate(timeout=60)
+        _, errors = chief.communicate(timeout=LIMIT)
     assert chief.returncode == 130 and errors == "trainwell: interrupted\n"
     assert gone(workers)
 

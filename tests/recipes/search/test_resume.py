@@ -10,7 +10,7 @@ import keras_tuner
 import pytest
 
 from trainwell.recipes.search import _files
-from trainwell.recipes.search import oracle as oracle_module
+from trainwell.recipes.search import _surviving_oracle as oracle_module
 from trainwell.recipes.search._run_report import Run, asked_values, record
 from trainwell.recipes.search.oracle import HeuristicOracle
 from trainwell.recipes.search.stages import EpochLosses, EpochsStage, L2Stage, LearningRateStage

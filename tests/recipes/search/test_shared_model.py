@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from trainwell.recipes import mlp
-from trainwell.recipes.search._execution import Workshop
 from trainwell.recipes.search._feeding import Feed
 from trainwell.recipes.search._shared_model import structure_of
+from trainwell.recipes.search._workshop import Workshop
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(64, 6)).astype("float32")

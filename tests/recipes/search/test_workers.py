@@ -13,7 +13,7 @@ import grpc
 import keras_tuner
 import pytest
 
-from trainwell.recipes.search import oracle as oracle_module
+from trainwell.recipes.search import _surviving_oracle as oracle_module
 from trainwell.recipes.search._link import Link
 from trainwell.recipes.search._pulse import pulse
 

@@ -2,6 +2,10 @@ from ._activation_plots import plot_activation_stats as plot_activation_stats
 from .activation_facts import ACTIVATION_FACTS as ACTIVATION_FACTS
 from .activation_facts import ActivationFacts as ActivationFacts
 from .activation_stats import ActivationStats as ActivationStats
+from .diagnosis.diagnose import diagnose as diagnose
+from .diagnosis.finding import Finding as Finding
+from .diagnosis.finding import Remedy as Remedy
+from .diagnosis.finding import Severity as Severity
 from .gradient_norms import GradientNorms as GradientNorms
 from .gradient_norms import watch as watch
 from .halve_on_plateau import HalveOnPlateau as HalveOnPlateau

@@ -1,0 +1,1 @@
+"""What is wrong with a training run, read from its record alone."""

@@ -8,7 +8,7 @@ from typing import Any
 from ._checks import from_zero, value_in, values_of, whole
 from ._oscillation import STANDARD_ERRORS
 from ._replay import Walk, replay, rounded
-from ._scores import Score, noise_is_unknown, score_of
+from ._scores import Score, measure_of, noise_is_unknown, score_of
 from ._trials import Candidate, Decision, Trial, Values
 
 
@@ -69,7 +69,13 @@ class BatchSizeStage:
         self._check_costs()
         for name in ("start", "largest", "epochs"):
             whole(name, getattr(self, name))
-        if not 0 <= self.rate_scaling <= 1:
+        if self.start > self.largest:
+            raise ValueError(
+                "`start` must not be above `largest`. "
+                f"Received: start={self.start!r}, largest={self.largest!r}."
+            )
+        from_zero("rate_scaling", self.rate_scaling)
+        if self.rate_scaling > 1:
             raise ValueError(
                 "`rate_scaling` must be a power from 0 to 1. "
                 f"Received: rate_scaling={self.rate_scaling!r}."
@@ -185,8 +191,8 @@ class _Search:
         )
         edge = "" if min(self.tried) < best < max(self.tried) else ", on the boundary of the range"
         self.walk.note(
-            f"Cost until an accuracy of {target:.4f}: {rows}. The batch size is {best}{edge}, with "
-            f"a rate of {self.rate_for(best):g}.",
+            f"Cost until a {measure_of(self.tried.values())} of {target:.4f}: {rows}. The batch "
+            f"size is {best}{edge}, with a rate of {self.rate_for(best):g}.",
             [self.tried[size] for size in sorted(self.tried)],
         )
 

@@ -106,6 +106,17 @@ class Feed:
             found.append([list(tensor.shape), str(tensor.dtype.name), total])
         return known | {"arrays": found}
 
+    def warnings(self) -> list[str]:
+        """What of the data will keep any network from learning."""
+        inputs = [] if self._train is None else keras.tree.flatten(self._train[0])
+        floats = [tensor for tensor in inputs if tensor.dtype.is_floating]
+        bad = sum(int(tf.reduce_sum(tf.cast(~tf.math.is_finite(t), tf.int64))) for t in floats)
+        if not bad:
+            return []
+        return [
+            f"`x` holds {bad} values that are NaN or infinite: each loss that they enter is NaN."
+        ]
+
     def _count_validation(self, rest: Mapping[str, Any]) -> int:
         if self._validation is not None:
             return len(keras.tree.flatten(self._validation)[0])
@@ -138,7 +149,10 @@ def _tensors(data: list[Any]) -> tuple[Any, ...]:
     """Tensors as `fit` makes them, without what is missing at the end."""
     while data and data[-1] is None:
         data = data[:-1]
-    return tuple(keras.tree.map_structure(_as_fit_does, d) for d in data)
+    # A list is several inputs to `fit`, and one to `tf.data`.
+    return tuple(
+        keras.tree.map_structure(_as_fit_does, keras.tree.lists_to_tuples(d)) for d in data
+    )
 
 
 def _as_fit_does(array: Any) -> Any:

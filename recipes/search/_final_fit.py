@@ -1,10 +1,11 @@
 """`FinalFit`: the last run, at the values that the stages chose."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ._replay import Walk, replay
-from ._scores import best_accuracy
+from ._scores import best_accuracy, best_epoch, counted
 from ._trials import Candidate, Decision, Trial, Values
 
 
@@ -49,7 +50,9 @@ def _decision(walk: Walk, values: Values) -> Decision:
     if trial.diverged:
         walk.failed("The final fit diverged, though the stages' runs at its rate did not.", [trial])
     best = best_accuracy(trial)
-    walk.note(f"The final fit reaches {abs(best):.4f} after {len(trial.accuracy)} epochs.", [trial])
+    if math.isinf(best):
+        walk.failed("The final fit's objective was never finite.", [trial])
+    walk.note(f"The final fit reaches {best:.4f} after {counted(best_epoch(trial))}.", [trial])
     return walk.done({})
 
 

@@ -11,7 +11,7 @@ _GAIN = 0.1
 
 _WORDS = {
     "falls": "falls",
-    "flat": "neither falls nor rises beyond noise",
+    "flat": "neither falls nor rises, within noise",
     "rises": "rises",
     "oscillates": "oscillates",
 }
@@ -103,9 +103,15 @@ class JudgedRates:
         went = f"the cost goes from {first:.3g} to {course.cost:.3g}"
         better = self._better_smaller(rate)
         if course.word in ("falls", "flat") and better is not None:
-            reached = self._courses[better].cost
-            return f"{went}, yet {better:g} has reached {reached:.3g}: too large"
+            return f"{went}, yet {self.why_not(rate)}: too large"
         return f"{went}: it {_WORDS[course.word]}"
+
+    def why_not(self, rate: float) -> str:
+        """Why a rate doesn't count as falling, in words."""
+        course, better = self._courses[rate], self._better_smaller(rate)
+        if course.word not in ("falls", "flat") or better is None:
+            return "training diverges" if course.word == "diverged" else f"it {_WORDS[course.word]}"
+        return f"{better:g} has reached {self._courses[better].cost:.3g}"
 
     def _is(self, word: str, rate: float) -> bool:
         course = self._courses.get(rate)

@@ -102,6 +102,7 @@ class _Search:
         self.stage, self.walk, self.fixed = stage, walk, fixed
         self.unit = 1.0 if stage.samples is None else 1 / (2 * stage.samples)
         self.start = stage.start or (1e-4 if stage.samples is None else 1.0)
+        self.name = "l2" if stage.samples is None else "lambda"
         self.contest = Contest(walk, stage.executions)
 
     def decision(self) -> Decision:
@@ -118,7 +119,7 @@ class _Search:
         best = self.refine(best) if best > 0 else self.not_without()
         names = sorted(self.contest.scores)
         self.walk.note(
-            f"By validation accuracy ({self.contest.describe(names)}) lambda is {best:g}"
+            f"By {self.contest.measure()} ({self.contest.describe(names)}) {self.name} is {best:g}"
             f"{'' if self.stage.samples is None else f', L2({self.l2(best):g}) in Keras'}.",
             self.contest.trials(names),
         )
@@ -135,7 +136,7 @@ class _Search:
         taken = min(level, key=lambda name: (-self.contest.scores[name].mean, name))
         self.walk.note(
             f"Without a penalty it is no better than with {taken:g} beyond noise. A penalty is "
-            "taken: the final fit is longer than these runs, and overfits later.",
+            "taken: longer runs than these overfit more.",
             self.contest.trials([0.0, taken]),
         )
         return taken
@@ -147,8 +148,9 @@ class _Search:
             is_lowest = edge == self.strengths()[0]
             beyond = rounded(edge / 10 if is_lowest else edge * 10)
             if not low / 2 < beyond < high * 2:
+                seen = "Less may be better than" if is_lowest else "None that hurts was seen up to"
                 self.walk.note(
-                    f"The strength {edge:g} on the boundary of the range is as good as any, and "
+                    f"{seen} {edge:g}, the boundary of the range, and "
                     f"`decades={self.stage.decades}` allows no more: consider a wider one.",
                     self.contest.trials([edge]),
                 )
@@ -184,7 +186,7 @@ class _Search:
             self.enter([best / factor, best * factor], f"within the decade of {best:g}")
             best = self.contest.winner()
             if best == 0:
-                break
+                return self.not_without()
             factor **= 0.5
         return best
 
@@ -223,7 +225,8 @@ class _Search:
     def enter(self, names: Iterable[float], why: str) -> None:
         names = [rounded(name) for name in names]
         self.contest.enter(
-            {name: self.values(name) for name in names}, f"Try lambda {_listed(names)}, {why}."
+            {name: self.values(name) for name in names},
+            f"Try {self.name} {_listed(names)}, {why}.",
         )
 
     def values(self, name: float) -> dict[str, Any]:

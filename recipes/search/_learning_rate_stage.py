@@ -1,5 +1,6 @@
 """`LearningRateStage`: the decade, the threshold within it, and half of that."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -9,6 +10,7 @@ from ._judged_rates import JudgedRates
 from ._replay import Walk, replay, rounded
 from ._trials import Candidate, Decision, Rival, Trial, Values
 
+_FIRST = 0.01
 _REFINED = (1, 2, 3, 5, 7, 10)
 _BELOW = (0.5, 0.3)
 
@@ -19,7 +21,8 @@ class LearningRateStage:
 
     ```
     decade:     0.01 first; times 10 while the cost falls, divided by 10 while it doesn't
-    threshold:  the largest of 1, 2, 3, 5, 7, 10 decades whose cost still falls
+    threshold:  the largest of 1, 2, 3, 5, 7, 10 decades whose cost still falls; where that is
+                10, on in the next decade
     choice:     threshold / 2
     ```
 
@@ -43,9 +46,11 @@ class LearningRateStage:
     that one is lower, or a decade that saves a tenth within noise.
 
     Args:
-        start: Float. The first rate. Defaults to `0.01`.
+        start: Float. The first rate. With `None`, the decade of a `learning_rate` that was chosen
+            before, or else `0.01`, moved into the range. Defaults to `None`.
         epochs: Integer. Epochs of each trial. Defaults to `6`.
-        share: Float. What is chosen, as a share of the threshold. Defaults to `0.5`.
+        share: Float. What is chosen, as a share of the threshold, above 0 and at most 1. Defaults
+            to `0.5`.
         lowest: Float. No smaller rate is tried. Defaults to `1e-6`.
         highest: Float. No larger rate is tried. Defaults to `100`.
         executions: Integer. How often a rate is run at most. Defaults to `2`.
@@ -64,7 +69,7 @@ class LearningRateStage:
         ```
     """
 
-    start: float = 0.01
+    start: float | None = None
     epochs: int = 6
     share: float = 0.5
     lowest: float = 1e-6
@@ -72,10 +77,23 @@ class LearningRateStage:
     executions: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("start", "share", "lowest", "highest"):
+        for name in ("share", "lowest", "highest"):
             above_zero(name, getattr(self, name))
         whole("epochs", self.epochs, at_least=2)
         whole("executions", self.executions)
+        if self.share > 1:
+            raise ValueError(
+                "`share` must be a share of the threshold, above 0 and at most 1: beyond the "
+                f"threshold the cost falls no longer. Received: share={self.share!r}."
+            )
+        if self.lowest > self.highest:
+            raise ValueError(
+                "`lowest` must not be above `highest`. "
+                f"Received: lowest={self.lowest!r}, highest={self.highest!r}."
+            )
+        if self.start is None:
+            return
+        above_zero("start", self.start)
         if not self.lowest <= self.start <= self.highest:
             raise ValueError(
                 "`start` must lie between `lowest` and `highest`. Received: "
@@ -87,7 +105,8 @@ class LearningRateStage:
 
         Args:
             trials: Iterable of `Trial`, finished and running, in any order; others are ignored.
-            chosen: Mapping of values that stay as they are. Defaults to none.
+            chosen: Mapping of values that stay as they are; a `learning_rate` among them says
+                where to begin. Defaults to none.
 
         Returns:
             A `Decision`; done, it has chosen `learning_rate`.
@@ -95,22 +114,42 @@ class LearningRateStage:
         fixed = {"l2": 0.0, **values_of("chosen", chosen), "epochs": self.epochs}
         return replay(trials, lambda walk: _Search(self, walk, fixed).decision())
 
+    def first(self, chosen: Values) -> float:
+        """The rate to begin with."""
+        if self.start is not None:
+            return self.start
+        rate = chosen.get("learning_rate")
+        if rate is None:
+            decade = _FIRST
+        else:
+            above_zero("learning_rate", rate)
+            decade = rounded(10.0 ** math.floor(math.log10(rate)))
+        return min(max(decade, self.lowest), self.highest)
+
 
 class _Search:
     """One walk of the stage."""
 
     def __init__(self, stage: LearningRateStage, walk: Walk, fixed: Values) -> None:
         self.stage, self.walk, self.fixed = stage, walk, fixed
+        self.first = stage.first(fixed)
         self.rates = JudgedRates(stage.epochs)
+        self.said_to_fall: set[float] = set()
 
     def decision(self) -> Decision:
         threshold = self.find_threshold(self.find_decade())
         choice = rounded(threshold * self.stage.share)
         tried = self.rates.tried()
+        if gone := [rate for rate in sorted(self.said_to_fall) if not self.rates.falls(rate)]:
+            found = "; ".join(f"{rate:g}, as {self.rates.why_not(rate)}" for rate in gone)
+            self.note(f"No longer taken to fall: {found}.", gone)
+        if threshold not in self.said_to_fall:
+            self.tell(threshold, f"At {threshold:g}, beside all runs,")
         if threshold in (tried[0], tried[-1]):
             self.note(
                 f"The threshold {threshold:g} lies on the boundary of the range "
-                f"({self.stage.lowest:g} to {self.stage.highest:g}): consider a wider one."
+                f"({self.stage.lowest:g} to {self.stage.highest:g}): consider a wider one.",
+                [threshold],
             )
         self.note(
             f"The threshold is {threshold:g}, the largest rate whose cost still falls; "
@@ -120,7 +159,7 @@ class _Search:
         return self.walk.done({"learning_rate": choice})
 
     def find_decade(self) -> float:
-        self.run([self.stage.start, 10 * self.stage.start], "the first decades")
+        self.run([self.first, 10 * self.first], "the first decades")
         while True:
             tried = self.rates.tried()
             up, down = rounded(10 * tried[-1]), rounded(tried[0] / 10)
@@ -131,7 +170,8 @@ class _Search:
             elif self.repeat(self.rates.undecided_decades()):
                 continue
             elif (decade is None or decade == tried[0]) and self.in_range(down):
-                self.run([down], "down, as the best rate so far is the smallest one tried")
+                lowest_is_best = "the best rate so far is the smallest one tried"
+                self.run([down], f"down, as {lowest_is_best if decade else 'none of them falls'}")
             elif decade is None:
                 self.fail(tried)
             else:
@@ -139,6 +179,16 @@ class _Search:
                 return decade
 
     def find_threshold(self, decade: float) -> float:
+        """Within the decade; where its end is the threshold, on by decades and within the last."""
+        while (threshold := self.find_within(decade)) >= rounded(10 * decade):
+            decade = threshold
+            while decade == self.rates.tried()[-1] and self.run(
+                [10 * decade], "up, as the cost falls at the largest rate tried"
+            ):
+                decade = self.rates.largest_falling() or decade
+        return threshold
+
+    def find_within(self, decade: float) -> float:
         rates = [rounded(multiple * decade) for multiple in _REFINED]
         below = [share * decade for share in _BELOW]
         while True:
@@ -151,9 +201,13 @@ class _Search:
             looks = (
                 1 if threshold == decade else 2 if threshold is None or threshold < decade else 0
             )
-            if looks and self.run(below[:looks], "as the largest lies on the boundary"):
+            if looks and self.run(below[:looks], "as none of its multiples falls"):
                 continue
             if self.repeat(self.rates.undecided_threshold()):
+                continue
+            if threshold == self.rates.tried()[0] and self.run(
+                [0.5 * threshold], "as the smallest one tried is the threshold"
+            ):
                 continue
             if threshold is None:
                 self.fail(self.rates.tried())
@@ -173,7 +227,7 @@ class _Search:
         wanted = [rate for rate in wanted if self.in_range(rate) and rate not in self.rates]
         self.look_up(wanted, f"Try {_listed(wanted)}, {why}.")
         for rate in wanted:
-            self.note(f"At {rate:g} {self.rates.verdict(rate)}.", [rate])
+            self.tell(rate, f"At {rate:g}")
         return bool(wanted)
 
     def repeat(self, rates: Iterable[float]) -> bool:
@@ -185,9 +239,12 @@ class _Search:
             "with another seed.",
         )
         for rate in wanted:
-            runs = self.rates.runs(rate)
-            self.note(f"At {rate:g}, in {runs} runs, {self.rates.verdict(rate)}.", [rate])
+            self.tell(rate, f"At {rate:g}, in {self.rates.runs(rate)} runs,")
         return bool(wanted)
+
+    def tell(self, rate: float, where: str) -> None:
+        self.note(f"{where} {self.rates.verdict(rate)}.", [rate])
+        (self.said_to_fall.add if self.rates.falls(rate) else self.said_to_fall.discard)(rate)
 
     def look_up(self, rates: list[float], sentence: str) -> None:
         if not rates:

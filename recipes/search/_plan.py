@@ -84,34 +84,42 @@ class Plan:
         unknown = any(_is_without_costs(stage) for stage in self.stages.values())
         return self.costs is None and unknown and needs <= set(known)
 
-    def way(self, trials: Mapping[str, Iterable[Trial]], known: Values) -> Way:
+    def way(
+        self,
+        trials: Mapping[str, Iterable[Trial]],
+        known: Values,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
+    ) -> Way:
         """Where the search stands.
 
         Args:
             trials: Mapping from each stage's name to its trials.
             known: Mapping of the values that the model reads, as they are before the search.
+            bounds: Mapping from names to the smallest and the largest value that the model
+                declares. Defaults to none.
         """
-        way = Way(chosen=self._fixed(known))
+        way = Way()
         settings: dict[str, Any] = {}
         for name, given in self.stages.items():
-            stage = given
-            missing = [need for need in _needs(stage) if need not in known]
-            if missing:
-                way.notes.append(
-                    f"The model reads no {' and no '.join(f'`{one}`' for one in missing)}: "
-                    f"{name} is left out."
-                )
+            if reason := _why_not(given, known, bounds or {}):
+                way.notes.append(f"{reason}: {name} is left out.")
                 continue
-            before = dict(way.chosen) | (settings if isinstance(stage, FinalFit) else {})
+            before = self._standing(given, known, way.chosen)
+            stage, narrowed = _within(given, bounds or {})
+            way.notes += [f"{name} {note}" for note in narrowed]
+            if isinstance(stage, FinalFit):
+                before |= settings
+            elif "learning_rate" in before.keys() - way.chosen.keys():
+                way.notes.append(
+                    f"The learning rate is not searched before {name}: it stands at "
+                    f"{before['learning_rate']:g}."
+                )
             if _is_without_costs(stage) and self.costs is not None:
                 step_cost, example_cost = self.costs
                 stage = replace(stage, step_cost=step_cost, example_cost=example_cost)
-            decision = stage.decide(trials.get(name, ()), before)
-            settings_of = (
-                asdict(stage) if is_dataclass(stage) and not isinstance(stage, type) else {}
-            )
+            decision = _decided(name, stage, trials.get(name, ()), before)
             way.stations.append(
-                Station(name=name, decision=decision, before=before, settings=settings_of)
+                Station(name=name, decision=decision, before=before, settings=_arguments(stage))
             )
             if decision.action != "done":
                 break
@@ -119,12 +127,59 @@ class Plan:
             settings |= decision.final
         return way
 
-    def _fixed(self, known: Values) -> dict[str, Any]:
-        """What the first stage is told: the values that no stage is going to find."""
-        found = {_needs(stage)[0] for stage in self.stages.values() if _needs(stage)}
-        # A batch size is needed from the beginning on, and improved later.
-        keep = (set(SEARCHED) - found) | {"batch_size"}
-        return {name: known[name] for name in SEARCHED if name in keep and name in known}
+    def _standing(self, stage: Any, known: Values, chosen: Values) -> dict[str, Any]:
+        """What a stage is told: the values chosen, and those that stand as the model reads them.
+
+        Not what it is to find itself, but for a batch size, which is improved; and not the
+        penalty where one is searched, since before that it is 0.
+        """
+        found = {name for one in self.stages.values() for name in _needs(one)[:1]}
+        left_out = {*_needs(stage)[:1], *(found & {"l2"})} - {"batch_size"}
+        stand = {n: known[n] for n in SEARCHED if n in known and n not in left_out}
+        return {**stand, **chosen}
+
+
+def _why_not(stage: Any, known: Values, bounds: Mapping[str, tuple[float, float]]) -> str:
+    """Why a stage can't be run with this model, or empty."""
+    missing = [f"`{need}`" for need in _needs(stage) if need not in known]
+    if missing:
+        return f"The model reads no {' and no '.join(missing)}"
+    for need in _needs(stage)[:1]:
+        low, high = bounds.get(need, (0.0, 1.0))
+        if low == high:
+            return f"The model has `{need}` fixed at {low:g}"
+    return ""
+
+
+def _within(stage: Any, bounds: Mapping[str, tuple[float, float]]) -> tuple[Any, list[str]]:
+    """The stage within what the model declares, and what is to be said of that."""
+    if isinstance(stage, LearningRateStage) and "learning_rate" in bounds:
+        low, high = bounds["learning_rate"]
+        lowest, highest = max(stage.lowest, low), min(stage.highest, high)
+        if (lowest, highest) == (stage.lowest, stage.highest):
+            return stage, []
+        start = None if stage.start is None else min(max(stage.start, lowest), highest)
+        note = f"stays within {lowest:g} to {highest:g}, which the model declares."
+        return replace(stage, lowest=lowest, highest=highest, start=start), [note]
+    if isinstance(stage, BatchSizeStage) and bounds.get("batch_size", (0, 1e9))[1] < stage.largest:
+        largest = int(bounds["batch_size"][1])
+        return replace(stage, largest=largest, start=min(stage.start, largest)), []
+    return stage, []
+
+
+def _decided(name: str, stage: Any, trials: Iterable[Trial], before: Values) -> Decision:
+    """The stage's decision; one of the user's own is checked."""
+    decision = stage.decide(trials, before)
+    if not isinstance(decision, Decision):
+        raise ValueError(
+            "A stage's `decide(trials, chosen)` must return a `search.Decision`. "
+            f"Received: {decision!r} from {name}."
+        )
+    return decision
+
+
+def _arguments(stage: Any) -> dict[str, Any]:
+    return asdict(stage) if is_dataclass(stage) and not isinstance(stage, type) else {}
 
 
 def seed_of(search_seed: int, stage: str, values: Values, execution: int) -> int:

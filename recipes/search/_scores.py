@@ -78,6 +78,12 @@ def noise_is_unknown(trial: Trial) -> bool:
     return not (trial.validation_samples and 0 <= best_accuracy(trial) <= 1)
 
 
+def measure_of(trials: Iterable[Trial]) -> str:
+    """What the trials report, in words: of a loss they hold the negative, which is a score."""
+    known = [trial for trial in trials if math.isfinite(best_accuracy(trial))]
+    return "score" if any(map(noise_is_unknown, known)) else "validation accuracy"
+
+
 def best_accuracy(trial: Trial) -> float:
     """The trial's best accuracy, `-inf` where it diverged or was never finite."""
     if trial.diverged:
@@ -89,6 +95,16 @@ def best_accuracy(trial: Trial) -> float:
             "the metric that the objective names."
         )
     return max((a for a in trial.accuracy if math.isfinite(a)), default=-math.inf)
+
+
+def best_epoch(trial: Trial) -> int:
+    """The first epoch, counted from 1, with the trial's best accuracy."""
+    return trial.accuracy.index(best_accuracy(trial)) + 1
+
+
+def counted(epochs: int) -> str:
+    """A number of epochs in words."""
+    return f"{epochs} epoch{'' if epochs == 1 else 's'}"
 
 
 def best_so_far(trial: Trial) -> tuple[float, ...]:
@@ -200,25 +216,32 @@ class Contest:
         return min(self._alive(), key=self._by_mean)
 
     def describe(self, names: Sequence[float]) -> str:
-        """The settings' accuracies in words."""
+        """The settings' scores in words."""
         return ", ".join(f"{name:g}: {self._words(name)}" for name in names)
+
+    def measure(self) -> str:
+        """What the settings are compared by, in words."""
+        return measure_of(self.trials(sorted(self._alive())))
 
     def trials(self, names: Sequence[float]) -> list[Trial]:
         """The trials of the settings."""
         return [trial for name in names for trial in self._trials[name]]
 
     def _finalists(self, favorite: float | None) -> list[float]:
-        """At most two, the winner first: of the level ones those that were run most often."""
-        level = self.level()
+        """At most two, the winner first: the leader, and of those level with it one.
+
+        That is the favorite, or the one that was run most often, of equal ones the cheapest.
+        """
+        leader = self.leader()
+        level = [name for name in self.level() if name != leader]
 
         def by_cost(name: float) -> tuple[float, ...]:
             return (name != favorite, self.scores[name].cost, *self._by_mean(name))
 
         def by_runs(name: float) -> tuple[float, ...]:
-            return (-len(self._trials[name]), name not in first, *by_cost(name))
+            return (name != favorite, -len(self._trials[name]), *by_cost(name))
 
-        first = {self.leader(), min(level, key=by_cost)}
-        return sorted(sorted(level, key=by_runs)[:2], key=by_cost)
+        return sorted([leader, *sorted(level, key=by_runs)[:1]], key=by_cost)
 
     def _repeat(self, names: Sequence[float], why: str) -> bool:
         """Looks up another execution of each; whether any is left."""

@@ -18,13 +18,48 @@ def checked_stages(stages: Any) -> list[Any]:
     if stages is None:
         return [LearningRateStage(), L2Stage(), BatchSizeStage(), EpochsStage()]
     if not isinstance(stages, Sequence) or not all(
-        callable(getattr(s, "decide", 0)) for s in stages
+        callable(getattr(s, "decide", 0)) and not isinstance(s, type) for s in stages
     ):
         raise ValueError(
             "`stages` must be a sequence of stages, such as [LearningRateStage(), L2Stage()]. "
             f"Received: stages={stages!r}."
         )
     return list(stages)
+
+
+def check_numbers(**received: Any) -> None:
+    """Refuses what is not a whole number from 1 on, or `None`."""
+    for name, value in received.items():
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(
+                f"`{name}` must be a whole number from 1 on, or None. Received: {name}={value!r}."
+            )
+
+
+def check_seed(seed: Any) -> None:
+    """Refuses what is no seed."""
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or seed < 0):
+        raise ValueError(f"`seed` must be a whole number from 0 on, or None. Received: {seed!r}.")
+
+
+def check_objective(objective: Any) -> None:
+    """Refuses what names nothing to choose by."""
+    if objective is None:
+        raise ValueError(
+            "`objective` must name what the stages choose by, such as 'val_accuracy'. "
+            "Received: objective=None."
+        )
+
+
+def check_hypermodel(hypermodel: Any) -> None:
+    """Refuses what builds no model."""
+    if not isinstance(hypermodel, keras_tuner.HyperModel) and not callable(hypermodel):
+        raise ValueError(
+            "`hypermodel` must be a function `build_model(hp)` or a keras_tuner.HyperModel. "
+            f"Received: hypermodel={hypermodel!r}."
+        )
 
 
 def by_name(args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +78,7 @@ def by_name(args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_same_data(oracle: HeuristicOracle, data: dict[str, Any]) -> None:
-    """Refuses a project that was searched on other data."""
+    """Refuses a project that was searched on other data; else keeps what describes them."""
     if oracle.data and oracle.trials and oracle.data != data:
         raise ValueError(
             "The project was searched on other data. Received: "

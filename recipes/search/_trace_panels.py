@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from ...callbacks import _figures as look
 from ...callbacks._palette import ALERT, MUTED, PAGE
-from ._scores import Score, score_of
+from ._scores import Score, score_of, spread_of
 from ._trace_labels import FONT
 from ._trials import Trial
 
@@ -63,24 +63,58 @@ class Row:
 
     def strengths(self) -> list[Trial]:
         """The trials that look for the strength, at the rate from before."""
-        rate = self.stage.chosen_before.get("learning_rate")
-        return [t for t in self.having("l2") if t.values.get("learning_rate") == rate]
+        later = self._named_from(self._turn()) - self._named_until(self._turn())
+        return [t for t in self._at_rate_before() if t.trial_id not in later]
 
     def rates_again(self) -> list[Trial]:
         """The trials that look at the rate once more, with those at the rate from before."""
-        if "learning_rate" not in self.stage.chosen_before:
-            return []
-        before = self.stage.chosen_before["learning_rate"]
-        again = [t for t in self.having("l2") if t.values.get("learning_rate") != before]
+        again = self._at_other_rates()
         strengths = {t.values["l2"] for t in again}
-        level = [t for t in self.strengths() if t.values["l2"] in strengths]
+        compared = self._named_from(self._turn())
+        level = [
+            t
+            for t in self._at_rate_before()
+            if t.values["l2"] in strengths and t.trial_id in compared
+        ]
         return [*again, *level] if again else []
 
     def scores(self, trials: Sequence[Trial], x_of: Callable[[Trial], float]) -> dict[float, Score]:
-        """Accuracy over the executions of each setting, by where it stands."""
-        known = [t for t in trials if t.finished and (t.diverged or finite(t.accuracy))]
-        places = sorted({x_of(trial) for trial in known})
-        return {x: score_of([t for t in known if x_of(t) == x]) for x in places}
+        """What the stage holds of each setting, by where it stands.
+
+        The noise is that of all settings together, as in the stage's own sentences.
+        """
+        settings: dict[float, list[Trial]] = {}
+        for trial in sorted(trials, key=x_of):
+            if trial.finished and (trial.diverged or trial.accuracy):
+                settings.setdefault(x_of(trial), []).append(trial)
+        spread = spread_of(settings.values())
+        return {x: score_of(runs, spread) for x, runs in settings.items()}
+
+    def _at_rate_before(self) -> list[Trial]:
+        rate = self.stage.chosen_before.get("learning_rate")
+        return [t for t in self.having("l2") if t.values.get("learning_rate") == rate]
+
+    def _at_other_rates(self) -> list[Trial]:
+        if "learning_rate" not in self.stage.chosen_before:
+            return []
+        before = self.stage.chosen_before["learning_rate"]
+        return [t for t in self.having("l2") if t.values.get("learning_rate") != before]
+
+    def _turn(self) -> int:
+        """The reason from which on the stage compares rates: a run may serve both comparisons."""
+        again = {trial.trial_id for trial in self._at_other_rates()}
+        reasons = self.stage.decision.reasons
+        first = next((i for i, r in enumerate(reasons) if again & set(r.trials)), len(reasons) - 1)
+        # The one before it names the rate that is compared with.
+        return max(first - 1, 0) if again else len(reasons)
+
+    def _named_from(self, turn: int) -> set[str]:
+        return {name for r in self.stage.decision.reasons[turn:] for name in r.trials}
+
+    def _named_until(self, turn: int) -> set[str]:
+        # A single reason for all tells no two comparisons apart.
+        reasons = self.stage.decision.reasons[: turn or None]
+        return {name for r in reasons for name in r.trials}
 
 
 def log_ticks(axes: Axes, values: Sequence[float], margin: float = 2.2) -> None:

@@ -22,7 +22,7 @@ _HEADS = ("Trial", "Epochs", "First cost", "Last cost", "Best", "Steps", "Second
 def text_of(trace: "SearchTrace", width: int | None = None) -> str:
     """The whole trace, wrapped to `width` columns, or to the terminal's."""
     width = max(NARROWEST, width or shutil.get_terminal_size((NARROWEST, 24)).columns)
-    parts = [_decisions(trace.rows, width), _outcome(trace, width)]
+    parts = [_sign(trace, width), _decisions(trace.rows, width), _outcome(trace, width)]
     if trace.trials:
         parts.append(_trials(trace, width))
     return "\n\n".join("\n".join(part) for part in parts if part)
@@ -64,22 +64,20 @@ def _decisions(rows: Sequence["TraceRow"], width: int) -> list[str]:
     return lines
 
 
+def _sign(trace: "SearchTrace", width: int) -> list[str]:
+    """What the sentences below mean by a score, where that is not the objective itself."""
+    if trace.maximize:
+        return []
+    text = f"In the decisions scores are the negative {trace.objective}: higher is better."
+    return wrap(text, width)
+
+
 def _outcome(trace: "SearchTrace", width: int) -> list[str]:
-    lines = []
-    if trace.chosen:
-        text = "Chosen so far: " if _is_open(trace) else "Chosen: "
-        lines += wrap(text + ", ".join(values_text(trace.chosen.items())), width)
-    if not trace.maximize:
-        lines += wrap(
-            f"Less of `{trace.objective}` is better: in the sentences it stands as an accuracy, "
-            "with its sign turned.",
-            width,
-        )
-    return lines
-
-
-def _is_open(trace: "SearchTrace") -> bool:
-    return bool(trace.stages) and trace.stages[-1].decision.action in ("try", "wait")
+    is_over = bool(trace.stages) and all(s.decision.action == "done" for s in trace.stages)
+    values = ", ".join(values_text(trace.chosen.items()))
+    if is_over:
+        return wrap(f"Chosen: {values or 'nothing'}", width)
+    return wrap(f"Chosen so far: {values or 'nothing yet'}", width)
 
 
 def _trials(trace: "SearchTrace", width: int) -> list[str]:

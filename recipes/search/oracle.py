@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ._plan import SEARCHED, Plan, Station, Way, seed_of
-from ._run_report import is_finished, stored, trial_of
+from ._run_report import asked_values, is_finished, stored, trial_of
 from ._surviving_oracle import SurvivingOracle, why
 from ._trials import Candidate, Trial
 
@@ -68,13 +68,44 @@ class HeuristicOracle(SurvivingOracle):
         for kept in list(self.trials.values()):
             stage = kept.hyperparameters.values.get("tuner/stage")
             by_stage.setdefault(stage, []).append(self._trial(kept))
-        return self.plan.way(by_stage, self.known())
+        way = self.plan.way(by_stage, self.known(), self._bounds())
+        way.notes += [*self.data.get("warnings", []), *self._other_notes(way)]
+        return way
 
     def known(self) -> dict[str, Any]:
         """The searched values that the model reads and that can be set, as they were before."""
         values = self.hyperparameters.values
         fixed = set() if self.data.get("sets_batch_size", True) else {"batch_size"}
         return {n: values[n] for n in SEARCHED if n in values and n not in fixed}
+
+    def _bounds(self) -> dict[str, tuple[float, float]]:
+        """The smallest and the largest value that the model declares of each that is searched."""
+        found = {}
+        for hp in self.hyperparameters.space:
+            config = hp.get_config()
+            if hp.name not in SEARCHED:
+                continue
+            values = config.get("values") or [config.get("value")]
+            if "min_value" in config:
+                values = [config["min_value"], config["max_value"]]
+            if all(isinstance(value, (int, float)) for value in values):
+                found[hp.name] = (min(values), max(values))
+        return found
+
+    def _other_notes(self, way: Way) -> list[str]:
+        """What a reader of the trace should know beside the decisions."""
+        notes = []
+        if "L2Stage" in self.plan.stages and self.objective.name in ("loss", "val_loss"):
+            notes.append(
+                f"`{self.objective.name}` holds the penalty that L2Stage judges, so that strong "
+                "ones look worse than they are: name a metric, such as 'val_mean_squared_error'."
+            )
+        over = self.max_trials and len(self.trials) >= self.max_trials
+        if over and way.last.decision.action == "try":
+            notes.append(
+                f"max_trials={self.max_trials} is reached in {way.last.name}: it ends there."
+            )
+        return notes
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """The next candidate's values; called by KerasTuner."""
@@ -153,11 +184,17 @@ class HeuristicOracle(SurvivingOracle):
         trial.best_step = best.accuracy.index(max(reported))
 
     def get_best_trials(self, num_trials: int = 1) -> list[Any]:
-        """The finished trials: the final fit first, then by score."""
+        """The finished trials: the final fit first, those at what was chosen, then by score."""
         sign = -1 if self.objective.direction == "max" else 1
         finished = [trial for trial in self.trials.values() if trial.status == "COMPLETED"]
-        finished.sort(key=lambda t: (not _is_final(t), sign * t.score, t.trial_id))
-        return finished[:num_trials]
+        chosen = {n: v for n, v in self.way().chosen.items() if n in SEARCHED}
+
+        def rank(trial: Any) -> tuple[Any, ...]:
+            asked = asked_values(trial.hyperparameters.values)
+            others = sum(asked.get(name, value) != value for name, value in chosen.items())
+            return not _is_final(trial), others, sign * trial.score, trial.trial_id
+
+        return sorted(finished, key=rank)[:num_trials]
 
     # ------------------------------------------------------------------ files
 

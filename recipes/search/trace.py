@@ -83,8 +83,8 @@ class SearchTrace:
         rows: Tuple of `TraceRow`: the notes, then each stage's reasons, in order.
         stages: Tuple of `StageTrace`.
         trials: `dict` from id to `Trial`, sorted by id.
-        chosen: `dict` of all values chosen so far, those that were fixed from the beginning
-            among them.
+        chosen: `dict` of the values that the stages which are done have chosen. What was fixed
+            from the beginning is in each stage's `chosen_before`.
 
     Raises:
         ValueError: Two trials have the same id.
@@ -138,12 +138,9 @@ class SearchTrace:
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """All values chosen so far."""
-        chosen: dict[str, Any] = {}
-        for stage in self.stages:
-            chosen.update(stage.chosen_before)
-            chosen.update(stage.decision.chosen)
-        return chosen
+        """The values that the stages which are done have chosen, the latest of each name."""
+        done = [stage.decision for stage in self.stages if stage.decision.action == "done"]
+        return {name: value for decision in done for name, value in decision.chosen.items()}
 
     def trials_of(self, stage: StageTrace) -> list[Trial]:
         """A stage's trials: those behind its decisions and those that run for it, sorted by id.

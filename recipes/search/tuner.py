@@ -19,7 +19,11 @@ from ._run_callbacks import RunLog, callbacks_of_run, may_run_at_once
 from ._run_report import Run, as_sent, asked_values, record, rival_of, trial_of
 from ._search_arguments import (
     by_name,
+    check_hypermodel,
+    check_numbers,
+    check_objective,
     check_same_data,
+    check_seed,
     checked_stages,
     first_validation,
     has_own_fit,
@@ -44,7 +48,7 @@ class HeuristicTuner(keras_tuner.Tuner):
     LearningRateStage   decades from 0.01, the threshold of a falling cost, half of it
     L2Stage             0, a first strength, times and divided by ten, fine, the rate once more
     BatchSizeStage      accuracy against cost; only where `build_model` reads `batch_size`
-    EpochsStage         no improvement in ten epochs, then in twenty
+    EpochsStage         no improvement in ten epochs, or in twenty
     final fit           at these values, with a rate that is halved where accuracy rests
     ```
 
@@ -131,9 +135,15 @@ class HeuristicTuner(keras_tuner.Tuner):
                 f"tuner_id={kwargs['tuner_id']!r}. Set the environment variable "
                 "KERASTUNER_TUNER_ID instead."
             )
+        check_hypermodel(hypermodel)
+        check_objective(objective)
+        check_seed(seed)
+        executions = kwargs.get("executions_per_trial")
+        check_numbers(max_trials=max_trials, executions_per_trial=executions)
+        stages = checked_stages(stages)
         check_writable(str(kwargs.get("directory") or "."), project_name(kwargs))
         self._search_oracle = HeuristicOracle(
-            checked_stages(stages),
+            stages,
             objective,
             seed=seed,
             max_trials=max_trials,
@@ -173,7 +183,7 @@ class HeuristicTuner(keras_tuner.Tuner):
         self._feed = Feed(arguments, as_it_is=has_own_fit(self.hypermodel))
         oracle = self._search_oracle
         if not self._is_worker():
-            check_same_data(oracle, self._feed.describe())
+            check_same_data(oracle, self._feed.describe() | {"warnings": self._feed.warnings()})
             oracle.told, oracle.failure = (print if verbose else lambda sentence: None), ""
             if oracle.plan.wants_costs(oracle.known()):
                 oracle.plan.costs = self._measured_costs()
@@ -319,7 +329,15 @@ class HeuristicTuner(keras_tuner.Tuner):
         """
         chosen = self.trace.chosen
         print("Chosen: " + (", ".join(f"{n} = {v:g}" for n, v in chosen.items()) or "nothing yet"))
-        super().results_summary(num_trials)
+        print(f"Results in {self.project_dir}")
+        print(f"The final fit and the best of {len(self._search_oracle.trials)} trials")
+        for trial in self._search_oracle.get_best_trials(num_trials):
+            hp = trial.hyperparameters.copy()
+            hp.values = {n: v for n, v in hp.values.items() if not n.startswith("tuner/")}
+            shown = keras_tuner.engine.trial.Trial(hp, trial.trial_id)
+            shown.score, shown.message = trial.score, trial.message
+            print()
+            shown.summary()
 
     def load_model(self, trial: Any) -> Any:
         """The model of a trial, with the weights of its best epoch."""

@@ -98,3 +98,19 @@ def test_other_data_are_described_otherwise():
     own = Feed({"x": X, "y": Y}, False).describe()
     assert own == Feed({"x": X.copy(), "y": Y}, False).describe()
     assert own != Feed({"x": X + 1, "y": Y}, False).describe()
+
+
+def test_a_list_is_several_inputs_as_to_fit():
+    feed = Feed({"x": [X, -X], "y": Y, "validation_split": 0.2}, as_it_is=False)
+    inputs, targets = next(iter(feed.arguments(10, 0)["x"]))
+    assert (inputs[0] == -inputs[1]).numpy().all()
+    assert inputs[0].numpy().ravel().tolist() == targets.numpy().tolist()
+    assert feed.validation_samples == 2
+
+
+def test_inputs_that_are_not_finite_are_told():
+    bad = X.copy()
+    bad[3], bad[5] = np.nan, np.inf
+    assert Feed({"x": X, "y": Y}, False).warnings() == []
+    (sentence,) = Feed({"x": bad, "y": Y}, False).warnings()
+    assert "2 values" in sentence

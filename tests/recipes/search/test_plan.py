@@ -88,3 +88,34 @@ def test_a_seed_hangs_on_search_stage_values_and_execution(other):
     assert own == seed_of(0, "L2Stage", {"epochs": 3, "l2": 0.1}, 0)
     assert 0 <= own < 2**31
     assert own != seed_of(other[0], other[1], {"epochs": 3, **other[2]}, other[3])
+
+
+def test_what_stands_is_told_to_a_stage_and_not_said_to_be_chosen():
+    way = Plan([L2Stage()]).way({}, READS)
+    assert way.last.before == {"learning_rate": 0.5, "batch_size": 16}
+    assert way.chosen == {}
+    assert way.notes == ["The learning rate is not searched before L2Stage: it stands at 0.5."]
+
+
+def test_rates_stay_within_what_the_model_declares():
+    way = Plan([LearningRateStage()]).way({}, READS, {"learning_rate": (0.05, 0.2)})
+    rates = [c.values["learning_rate"] for c in way.last.decision.candidates]
+    assert rates == [0.05]
+    assert way.notes == ["LearningRateStage stays within 0.05 to 0.2, which the model declares."]
+
+
+def test_a_value_that_is_fixed_is_not_searched():
+    way = Plan([LearningRateStage()]).way({}, READS, {"learning_rate": (0.1, 0.1)})
+    assert way.last.name == "FinalFit"
+    assert way.notes == [
+        "The model has `learning_rate` fixed at 0.1: LearningRateStage is left out."
+    ]
+
+
+def test_a_stage_that_answers_with_no_decision_is_named():
+    class Silent:
+        def decide(self, trials, chosen=None):
+            return None
+
+    with pytest.raises(ValueError, match=r"search\.Decision.*Received: None from Silent"):
+        Plan([Silent()]).way({}, READS)

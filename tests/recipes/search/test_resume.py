@@ -65,7 +65,11 @@ class KilledError(BaseException):
 
 
 def new_oracle(directory, objective="val_accuracy", **options):
-    stages = [LearningRateStage(executions=1), L2Stage(epochs=4), EpochsStage(limit=10)]
+    stages = [
+        LearningRateStage(executions=1),
+        L2Stage(epochs=4),
+        EpochsStage(patience=(2, 5), limit=10),
+    ]
     oracle = HeuristicOracle(stages, objective, seed=3, **options)
     oracle.verbose = 0
     oracle.hyperparameters.Float("learning_rate", 1e-6, 100.0, sampling="log")

@@ -17,15 +17,16 @@ from trainwell.recipes.search.stages import (
     LearningRateStage,
 )
 
-# Trials at most. Learning rate: nine decades, three refinements and two below, each run twice.
+# Trials at most. Learning rate: nine decades (61 in the wide range), three refinements and two
+# below, these in a second decade as well, each run three times (twice).
 # L2: nine decades, two rounds of two, four rates and two, each run twice. Batch size: eleven,
-# the best of them again. Epochs: two patiences with two extensions each, one of them again.
+# the best of them again. Epochs: one run with two extensions, and it again.
 STAGES = {
-    "learning_rate": (lambda draw: LearningRateStage(executions=draw.randint(1, 3)), 42),
-    "wide": (lambda draw: LearningRateStage(lowest=1e-30, highest=1e30, epochs=2), 132),
+    "learning_rate": (lambda draw: LearningRateStage(executions=draw.randint(1, 3)), 57),
+    "wide": (lambda draw: LearningRateStage(lowest=1e-30, highest=1e30, epochs=2), 142),
     "l2": (lambda draw: L2Stage(samples=1000, executions=draw.randint(1, 3)), 60),
     "batch_size": (lambda draw: BatchSizeStage(step_cost=1.0, example_cost=0.01), 22),
-    "epochs": (lambda draw: EpochsStage(patience=(2, 4), final_patience=6, limit=8), 7),
+    "epochs": (lambda draw: EpochsStage(patience=(2, 4), final_patience=6, limit=8), 4),
 }
 CHOSEN = {"learning_rate": 0.25, "batch_size": 32}
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from trainwell.recipes.search import stages
+from trainwell.recipes.search._final_fit import FinalFit
 from trainwell.recipes.search._scores import score_of
 from trainwell.recipes.search.stages import (
     BatchSizeStage,
@@ -235,11 +236,77 @@ class TestLearningRate:
     @pytest.mark.parametrize(
         ("argument", "value"),
         [("start", 0.0), ("start", math.nan), ("start", "x"), ("epochs", 1), ("epochs", 2.5),
-         ("share", -1), ("lowest", 0.1), ("highest", True)],
+         ("share", -1), ("share", 100), ("lowest", 1000), ("highest", True)],
     )  # fmt: skip
     def test_bad_arguments(self, argument, value):
-        with pytest.raises(ValueError, match=f"`{argument}`|{argument}="):
+        with pytest.raises(ValueError, match=f"`{argument}`.*{argument}="):
             LearningRateStage(**{argument: value})
+
+    def test_a_start_outside_of_the_range(self):
+        with pytest.raises(ValueError, match=r"start=0.01, lowest=0.1"):
+            LearningRateStage(start=0.01, lowest=0.1)
+
+    @pytest.mark.parametrize(
+        ("stage", "chosen", "first"),
+        [
+            ({}, {}, 0.01),
+            ({}, {"learning_rate": 0.25}, 0.1),
+            ({}, {"learning_rate": 1e-3}, 1e-3),
+            ({"start": 0.01}, {"learning_rate": 0.25}, 0.01),
+            ({"lowest": 0.2}, {}, 0.2),
+            ({"highest": 1.0}, {"learning_rate": 30.0}, 1.0),
+        ],
+    )
+    def test_where_it_begins(self, stage, chosen, first):
+        decision = LearningRateStage(**stage).decide([], chosen)
+        assert decision.candidates[0].values["learning_rate"] == first
+        with pytest.raises(ValueError, match=r"`learning_rate`.*learning_rate='fast'"):
+            LearningRateStage().decide([], {"learning_rate": "fast"})
+
+    def test_the_largest_rate_tried_is_no_threshold(self):
+        """1 saves less than a tenth against 0.1, and no smaller rate is below it beyond noise."""
+        ends = {0.01: 0.6, 0.1: 0.308, 0.3: 0.31, 0.5: 0.31, 0.7: 0.31, 1.0: 0.3, 2.0: 0.29}
+
+        def train(candidate):
+            rate = candidate.values["learning_rate"]
+            if rate not in ends and rate != 3.0:
+                return trained(candidate, diverged=True)
+            return trained(candidate, np.linspace(0.7, ends.get(rate, 0.28), 6).tolist())
+
+        trials, decision = search(LearningRateStage(), train)
+        assert rates_tried(trials)[-3:] == [3.0, 5.0, 10.0]
+        assert decision.chosen == {"learning_rate": 1.5}
+        assert not any("boundary of the range" in r.sentence for r in decision.reasons)
+        _, decision = search(LearningRateStage(highest=1.0), train)
+        assert decision.chosen == {"learning_rate": 0.5}
+        assert any("threshold 1 lies on the boundary" in r.sentence for r in decision.reasons)
+
+    def test_the_smallest_rate_tried_is_no_threshold(self):
+        """From 0.1 down in steps, since no whole decade lies in the range."""
+        stage = LearningRateStage(start=0.1, lowest=0.013)
+        trials, decision = search(stage, bowl(0.013))
+        # 0.05 and 0.03 are better than 0.1, then half of 0.03.
+        assert rates_tried(trials)[:3] == [0.015, 0.03, 0.05]
+        assert decision.chosen == {"learning_rate": 0.0075}
+        assert any("threshold 0.015 lies on the boundary" in r.sentence for r in decision.reasons)
+
+    def test_a_rate_that_no_longer_counts_is_told(self):
+        ends = {0.01: 0.6, 0.1: 0.3, 1.0: 0.26, 0.3: 0.29, 0.5: 0.15, 0.7: 0.27, 10.0: 0.5}
+
+        def train(candidate):
+            last = ends[candidate.values["learning_rate"]]
+            return trained(candidate, np.linspace(0.7, last, 6).tolist(), [8.0] * 6)
+
+        _, decision = search(LearningRateStage(), train)
+        assert decision.chosen == {"learning_rate": 0.25}
+        sentences = [r.sentence for r in decision.reasons]
+        assert any(s.startswith("At 1 ") and s.endswith("it falls.") for s in sentences)
+        assert sentences[-2] == "No longer taken to fall: 1, as 0.5 has reached 0.15."
+
+    def test_down_for_the_reason_there_is(self):
+        sentences = " ".join(r.sentence for r in search(LearningRateStage(), bowl(1e-4))[1].reasons)
+        assert "Try 0.001, down, as none of them falls." in sentences
+        assert "the best rate so far is the smallest one tried" in sentences
 
 
 def accurate(accuracy_of, cost=1000, validation_samples=10_000):
@@ -315,7 +382,10 @@ class TestL2:
         # 100 is two decades above 1, and then 316 within the decade.
         assert {t.values["l2"] for t in trials} >= {1e-6, 1e-5, 1e-4, 1e-3, 3.16228e-3}
         assert 1e-2 not in {t.values["l2"] for t in trials}
-        assert any("on the boundary of the range" in r.sentence for r in decision.reasons)
+        assert any(
+            r.sentence.startswith("None that hurts was seen up to 100, the boundary of the range")
+            for r in decision.reasons
+        )
 
     def test_the_range_goes_up_until_a_strength_hurts(self):
         # Of 1,000 at 0.9: 0.0095, twice a gap's 0.027: 0.89 is level with 0.9, 0.5 is worse.
@@ -333,6 +403,20 @@ class TestL2:
         trials, decision = search(L2Stage(samples=50_000), accurate(harms), CHOSEN)
         assert decision.chosen == {"l2": 0.0, "learning_rate": 0.25}
         assert len(trials) == 4
+
+    def test_no_penalty_at_a_tie_is_refused_in_the_refinement_too(self):
+        # 0 is worse while repetitions agree; that of 3.2e-5 makes it level, and it is cheaper.
+        ends = {0.0: -1.1, 1e-4: -1.0, 1e-3: -2.0, 1e-5: -1.2}
+
+        def train(candidate):
+            strength = candidate.values["l2"]
+            end = ends.get(strength, -1.9 if candidate.execution else -1.0)
+            return trained(candidate, accuracy=(end,), examples=10 if strength else 5)
+
+        trials, decision = search(L2Stage(revisit_learning_rate=False), train)
+        assert [t.values["l2"] for t in trials if t.execution] == [1e-4, 0.0, 3.16228e-5]
+        assert any("A penalty is taken" in r.sentence for r in decision.reasons)
+        assert decision.chosen == {"l2": 1e-4}
 
     def test_of_level_strengths_two_are_repeated_then_the_cheaper_wins(self):
         def train(candidate):
@@ -491,6 +575,10 @@ class TestBatchSize:
             self.STAGE.decide([], {**CHOSEN32, "batch_size": 0})
         with pytest.raises(ValueError, match="rate_scaling=2"):
             BatchSizeStage(step_cost=1.0, example_cost=1.0, rate_scaling=2)
+        with pytest.raises(ValueError, match=r"`rate_scaling`.*rate_scaling='x'"):
+            BatchSizeStage(rate_scaling="x")
+        with pytest.raises(ValueError, match=r"`start`.*start=32, largest=8"):
+            BatchSizeStage(largest=8)
         with pytest.raises(ValueError, match="step_cost=0, example_cost=0"):
             BatchSizeStage(step_cost=0, example_cost=0)
         with pytest.raises(ValueError, match="step_cost=-1"):
@@ -527,7 +615,13 @@ class TestEpochs:
     def test_no_improvement_in_ten_then_twenty_then_thirty(self):
         trials, decision = search(EpochsStage(), curve((5, 0.9), (20, 0.95)))
         # Ten epochs after the 5th training stops; the step at 20 takes more patience.
-        assert [len(t.accuracy) for t in trials] == [15, 40]
+        assert [len(t.accuracy) for t in trials] == [40]
+        assert [r.sentence for r in decision.reasons[1:3]] == [
+            "With no improvement in 10: it ends after 15 epochs, with a best validation accuracy "
+            "of 0.9000 after 5 epochs.",
+            "With no improvement in 20: it ends after 40 epochs, with a best validation accuracy "
+            "of 0.9500 after 20 epochs.",
+        ]
         assert decision.chosen == {"epochs": 20}
         assert decision.final == {"patience": 30}
 
@@ -539,10 +633,13 @@ class TestEpochs:
 
     def test_a_limit_that_comes_first_is_doubled(self):
         steps = [(e, 0.5 + e / 1000) for e in range(1, 31)]
-        trials, decision = search(EpochsStage(limit=10), curve(*steps))
-        assert [t.values["epochs"] for t in trials[:3]] == [10, 20, 40]
+        stage = EpochsStage(patience=(2, 5), limit=10)
+        trials, decision = search(stage, curve(*steps))
+        assert [t.values["epochs"] for t in trials] == [10, 20, 40]
+        assert {t.values["patience"] for t in trials} == {5}
         assert decision.chosen == {"epochs": 30}
-        _, decision = search(EpochsStage(limit=10, extensions=0), curve(*steps))
+        assert any(r.sentence == "Run again, longer: at most 20 epochs." for r in decision.reasons)
+        _, decision = search(dataclasses.replace(stage, extensions=0), curve(*steps))
         assert decision.chosen == {"epochs": 10}
         assert any("allows no more" in r.sentence for r in decision.reasons)
 
@@ -550,10 +647,42 @@ class TestEpochs:
         _, decision = search(EpochsStage(), lambda c: trained(c, diverged=True))
         assert decision.action == "failed"
 
-    @pytest.mark.parametrize("patience", [(), (20, 10), (10, 30), (0,), (10, 10)])
+    def test_less_patience_would_have_ended_before_the_divergence(self):
+        def train(candidate):
+            accuracy = (0.5, *[0.9] * 15)
+            return trained(candidate, accuracy=accuracy, validation_samples=100, diverged=True)
+
+        _, decision = search(EpochsStage(), train)
+        assert decision.chosen == {"epochs": 2}
+        assert any("training diverges before" in r.sentence for r in decision.reasons)
+
+    def test_one_epoch(self):
+        decision = search(EpochsStage(), curve((1, 0.9)))[1]
+        assert "after 1 epoch." in decision.reason
+
+    @pytest.mark.parametrize("patience", [(), (20, 10), (10, 30), (0,), (10, 10), 10, "10"])
     def test_bad_arguments(self, patience):
         with pytest.raises(ValueError, match="`patience`"):
             EpochsStage(patience=patience)
+
+    def test_a_limit_that_no_patience_could_outlast(self):
+        with pytest.raises(ValueError, match=r"`limit`.*limit=39, patience=\(10, 20\)"):
+            EpochsStage(limit=39)
+        assert EpochsStage(limit=40).limit == 40
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "said"),
+    [((0.5, 0.875, 0.6), "reaches 0.8750 after 2 epochs."), ((0.5,), "0.5000 after 1 epoch.")],
+)
+def test_the_final_fit_tells_its_best_epoch(accuracy, said):
+    _, decision = search(FinalFit(), lambda c: trained(c, accuracy=accuracy))
+    assert decision.reason.endswith(said)
+
+
+def test_a_final_fit_that_never_is_finite_fails():
+    _, decision = search(FinalFit(), lambda c: trained(c, accuracy=(math.nan,)))
+    assert decision.action == "failed"
 
 
 WALKS = [

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -132,8 +133,8 @@ class Simulated:
             examples=len(accuracy) * 50_000,
         )
 
-    def search(self, *stages):
-        chosen, traces = {"batch_size": 32}, []
+    def search(self, *stages, **fixed):
+        chosen, traces = {"batch_size": 32, **fixed}, []
         for stage in stages:
             before = dict(chosen)
             while (decision := stage.decide(self.trials, chosen)).action == "try":
@@ -151,13 +152,38 @@ class Simulated:
         return SearchTrace(traces, self.trials)
 
 
+class Noisy(Simulated):
+    """Each run ends a little higher or lower, and a penalty gains a lot."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self.generator = np.random.default_rng(seed)
+
+    def train(self, candidate):
+        trial = super().train(candidate)
+        off = self.generator.normal(0, 0.006) + 0.04 * (candidate.values["l2"] > 0) - 0.05
+        return dataclasses.replace(trial, accuracy=tuple(a + off for a in trial.accuracy))
+
+
+def errors(figure, at):
+    """Half the lengths of the error bars in one of the axes."""
+    segments = figure.axes[at].collections[0].get_segments()
+    return [float(segment[1, 1] - segment[0, 1]) / 2 for segment in segments]
+
+
+def sentence_of(trace, start):
+    found = [row.sentence for row in trace if row.sentence.startswith(start)]
+    assert len(found) == 1, start
+    return found[0]
+
+
 @pytest.fixture(scope="module")
 def whole():
     return Simulated().search(
         LearningRateStage(),
         L2Stage(samples=50_000),
         BatchSizeStage(step_cost=1e-3, example_cost=1e-5),
-        EpochsStage(limit=20),
+        EpochsStage(limit=40),
     )
 
 
@@ -182,13 +208,19 @@ class TestRows:
         assert whole.rows[-1].sentence == whole.stages[-1].decision.reason
         assert all(name in whole.trials for row in whole for name in row.trials)
 
-    def test_chosen_is_what_all_stages_chose(self, whole):
-        chosen = {"batch_size": 32, "learning_rate": 0.05}
-        assert SearchTrace([RATE_STAGE], RATES).chosen == chosen
+    def test_chosen_is_what_stages_decided_not_what_they_began_with(self, whole):
+        assert SearchTrace([RATE_STAGE], RATES).chosen == {"learning_rate": 0.05}
         last = {**whole.stages[-1].chosen_before, **whole.stages[-1].decision.chosen}
         assert whole.chosen == last
         assert set(last) == {"learning_rate", "l2", "batch_size", "epochs"}
         assert SearchTrace([], []).chosen == {}
+
+    def test_chosen_is_the_latest_of_the_stages_that_are_done(self):
+        later = StageTrace(name="L2Stage", decision=done([], {"l2": 0.1, "learning_rate": 0.2}))
+        assert SearchTrace([RATE_STAGE, later], RATES).chosen == {"learning_rate": 0.2, "l2": 0.1}
+        failed = Decision(action="failed", reasons=(Reason(sentence="None works."),))
+        stage = StageTrace(name="X", decision=failed, chosen_before={"patience": 30})
+        assert SearchTrace([RATE_STAGE, stage], RATES).chosen == {"learning_rate": 0.05}
 
     def test_the_trials_of_a_stage(self):
         pending = by_rate(0.3, finished=False, trial_id="pending")
@@ -215,11 +247,14 @@ class TestRows:
             SearchTrace([RATE_STAGE], [*RATES, RATES[-1]])
 
 
+HEAD = "Decision                                                    Trials"
+
+
 class TestText:
     def test_by_hand(self):
         trace = SearchTrace([RATE_STAGE], RATES)
         assert trace.to_text(80).splitlines() == [
-            "Decision                                                    Trials",
+            HEAD,
             "-" * 80,
             "LearningRateStage",
             "  Try 0.01, 0.1, the first decades.                         rate-0.01, rate-0.1",
@@ -227,7 +262,7 @@ class TestText:
             "  The threshold is 0.1.                                     rate-0.01, rate-0.1,",
             "                                                            rate-1",
             "",
-            "Chosen: batch_size=32, learning_rate=0.05",
+            "Chosen: learning_rate=0.05",
             "",
             "Best: the highest val_accuracy.",
             "",
@@ -287,12 +322,43 @@ class TestText:
         lines = SearchTrace([], [trial], objective="val_loss", maximize=False).to_text(80)
         assert "Best: the lowest val_loss." in lines
         assert " 0.25 " in lines and "-0.25" not in lines
-        assert "Less of `val_loss` is better" in lines
+
+    def test_what_scores_are_is_said_once_and_first(self):
+        trace = SearchTrace([RATE_STAGE], RATES, objective="val_loss", maximize=False)
+        said = "In the decisions scores are the negative val_loss: higher is better."
+        assert trace.to_text(80).splitlines()[:3] == [said, "", HEAD]
+        assert trace.to_text(80).count("negative") == 1
+        assert "negative" not in SearchTrace([RATE_STAGE], RATES).to_text(80)
 
     def test_a_search_under_way_says_so(self):
         asks = LearningRateStage().decide([])
         stage = StageTrace(name="LearningRateStage", decision=asks, chosen_before={"batch_size": 8})
-        assert "Chosen so far: batch_size=8" in SearchTrace([stage], []).to_text(80)
+        assert "\nChosen so far: nothing yet" in SearchTrace([stage], []).to_text(80)
+        both = SearchTrace([RATE_STAGE, dataclasses.replace(stage, name="2")], RATES)
+        assert "\nChosen so far: learning_rate=0.05\n" in both.to_text(80)
+        assert SearchTrace([], []).to_text(80).endswith("\nChosen so far: nothing yet")
+
+    def test_a_search_that_had_nothing_to_choose(self):
+        stage = StageTrace(name="FinalFit", decision=done([("It is over.", [])], {}))
+        assert SearchTrace([stage], []).to_text(80).endswith("\nChosen: nothing")
+
+    def test_notes_stand_before_the_stages(self, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "80")
+        notes = ["The model reads no `l2`: L2Stage is left out.", "a word and another " * 8, ""]
+        lines = str(SearchTrace([RATE_STAGE], RATES, notes=notes)).splitlines()
+        assert [line.rstrip() for line in lines[:8]] == [
+            HEAD,
+            "-" * 80,
+            "Note",
+            "  The model reads no `l2`: L2Stage is left out.",
+            "  a word and another a word and another a word and another",
+            "  a word and another a word and another a word and another",
+            "  a word and another a word and another",
+            "LearningRateStage",
+        ]
+        alone = str(SearchTrace([], [], notes=notes[:1])).splitlines()
+        assert alone[2:4] == ["Note", "  The model reads no `l2`: L2Stage is left out."]
+        assert "No decision yet." not in alone
 
 
 class TestData:
@@ -332,8 +398,7 @@ class TestData:
 
     def test_repr(self):
         assert repr(SearchTrace([RATE_STAGE], RATES)) == (
-            "SearchTrace(1 stages, 3 decisions, 3 trials, "
-            "chosen={'batch_size': 32, 'learning_rate': 0.05})"
+            "SearchTrace(1 stages, 3 decisions, 3 trials, chosen={'learning_rate': 0.05})"
         )
 
 
@@ -407,9 +472,51 @@ class TestPlotOfStrengths:
 
     def test_a_standard_error_each_way(self):
         figure = strength_trace().plot()
-        segments = figure.axes[0].collections[0].get_segments()
-        low, high = segments[0][:, 1]
-        assert (high - low) / 2 == pytest.approx(math.sqrt(0.94 * 0.06 / 10_000))
+        # 0.96 and 0.98 at 1 have a variance of 0.0002, which is every setting's; the binomial one
+        # is less: 0.94 * 0.06 / 10,000 = 0.0000056.
+        once, twice = math.sqrt(0.0002), math.sqrt(0.0002 / 2)
+        assert errors(figure, 0) == pytest.approx([once, twice, once])
+        trials = [strength(0.0, 0.94), strength(1e-5, 0.96)]
+        alone = SearchTrace(strength_trace().stages, trials).plot()
+        expected = [math.sqrt(0.94 * 0.06 / 10_000), math.sqrt(0.96 * 0.04 / 10_000)]
+        assert errors(alone, 0) == pytest.approx(expected)
+
+    def test_a_repetition_counts_where_the_stage_counted_it(self):
+        """The strength was clear after one run, which the rates were then compared with."""
+        none, found = strength(0.0, 0.9), strength(1e-5, 0.96)
+        again, faster = strength(1e-5, 0.98, execution=1), strength(1e-5, 0.95, rate=0.1)
+        reasons = [
+            ("By validation accuracy.", [none, found]),
+            ("The rate once more.", [found]),
+            ("Try rates of 0.1.", [faster]),
+            ("Run again.", [again]),
+            ("The rate is 0.05.", [found, again, faster]),
+        ]
+        named = [(sentence, [trial.trial_id for trial in of]) for sentence, of in reasons]
+        stage = dataclasses.replace(
+            strength_trace().stages[0], decision=done(named, {"l2": 1e-5, "learning_rate": 0.05})
+        )
+        figure = SearchTrace([stage], [none, found, again, faster]).plot()
+        assert line(figure, "means", 0)[1] == pytest.approx([0.9, 0.96])
+        assert errors(figure, 0)[1] == pytest.approx(math.sqrt(0.96 * 0.04 / 10_000))
+        assert line(figure, "means", 1) == ([0.05, 0.1], pytest.approx([0.97, 0.95]))
+        assert errors(figure, 1) == pytest.approx([0.01, math.sqrt(0.0002)])
+
+    def test_the_errors_are_those_of_the_sentences(self):
+        repeated = 0
+        for seed in range(12):
+            trace = Noisy(seed).search(L2Stage(samples=50_000), learning_rate=0.3)
+            figure = trace.plot()
+            starts = ["By validation accuracy", "With the penalty"]
+            for at, start in enumerate(starts[: len(figure.axes)]):
+                said = sentence_of(trace, start)
+                found = re.findall(r"([-.\de]+): ([.\d]+) ± ([.\d]+)", said)
+                x, means = line(figure, "means", at)
+                drawn = zip(x, means, errors(figure, at), strict=True)
+                assert [(f"{a:g}", f"{b:.4f}", f"{c:.4f}") for a, b, c in drawn] == found
+                repeated += at == 1 and len({error for *_, error in found}) > 1
+        # The rates were run again, too, at the strength that both comparisons share.
+        assert repeated > 0
 
     def test_the_choice_and_what_diverged(self):
         figure = strength_trace().plot()
@@ -469,17 +576,22 @@ class TestPlotOfCurves:
         assert line(in_steps, "10")[0] == pytest.approx([50, 100])
         assert in_steps.axes[0].get_xlabel() == "training steps"
 
-    def test_epochs_with_the_best_one_of_the_run_decided_by(self):
+    def test_epochs_with_the_chosen_one_of_the_run_decided_by(self):
+        # The later best one is within noise of the second.
         trials = [
-            Trial(trial_id="a", values={"patience": 10}, accuracy=(0.1, 0.8, 0.7)),
+            Trial(trial_id="a", values={"patience": 10}, accuracy=(0.1, 0.8, 0.7, 0.81)),
             Trial(trial_id="b", values={"patience": 20}, accuracy=(0.1, 0.7, 0.7, 0.81)),
         ]
         reasons = [("No more than noise.", ["a", "b"]), ("Best after 2.", ["a"])]
         stage = StageTrace(name="EpochsStage", decision=done(reasons, {"epochs": 2}))
         figure = SearchTrace([stage], trials).plot()
-        assert line(figure, "patience 10") == ([1, 2, 3], [0.1, 0.8, 0.7])
+        assert line(figure, "patience 10") == ([1, 2, 3, 4], [0.1, 0.8, 0.7, 0.81])
         assert line(figure, "best") == ([2], [0.8])
-        assert figure.axes[0].get_title(loc="left") == "Epochs: best 0.8000 after 2"
+        assert figure.axes[0].get_title(loc="left") == "Epochs: 2"
+        failed = Decision(action="failed", reasons=stage.decision.reasons)
+        figure = SearchTrace([dataclasses.replace(stage, decision=failed)], trials).plot()
+        assert line(figure, "best") == ([4], [0.81])
+        assert figure.axes[0].get_title(loc="left") == "Epochs: best 0.8100 after 4"
 
     @pytest.mark.parametrize("name", ["final fit", "FinalFit", "A stage of one's own"])
     def test_the_final_fit_and_stages_unknown(self, name):
@@ -487,6 +599,87 @@ class TestPlotOfCurves:
         stage = StageTrace(name=name, decision=done([("x", ["f"])], {}))
         figure = SearchTrace([stage], [trial], objective="val_loss", maximize=False).plot()
         assert line(figure, "best") == ([2], [0.2])
+
+    @staticmethod
+    def one_fit(accuracy, sign=1, **settings):
+        trial = Trial(trial_id="f", values={}, accuracy=tuple(accuracy), **settings)
+        stage = StageTrace(name="FinalFit", decision=done([("x", ["f"])], {}))
+        return SearchTrace([stage], [trial], maximize=sign > 0).plot().axes[0]
+
+    def test_a_single_run_has_no_name_and_no_line_to_one(self):
+        assert not self.one_fit([0.5, 0.6, 0.7]).texts
+        running = self.one_fit([0.5, 0.6, 0.7], finished=False)
+        assert [text.get_text() for text in running.texts] == ["running"]
+
+    def test_all_epochs_are_shown_where_the_rest_stays_readable(self):
+        axes = self.one_fit([0.5, 0.6, 0.9, 0.8, 1.0])
+        # 8 % of 0.5 to 1 at each end.
+        assert axes.get_ylim() == pytest.approx((0.46, 1.04))
+
+    def test_first_epochs_that_press_the_rest_flat_leave_the_axes(self):
+        late = [0.9 + 0.001 * i for i in range(20)]
+        axes = self.one_fit([0.1, 0.5, *late])
+        # The 10 % quantile of 22 epochs: a tenth of the way from the 3rd to the 4th lowest.
+        usual, best = 0.9001, 0.919
+        margin = 0.08 * (best - usual)
+        assert axes.get_ylim() == pytest.approx((usual - margin, best + margin))
+        # Once above the edge the curve stays above it.
+        heights = next(one.get_ydata() for one in axes.lines if len(one.get_ydata()) == 22)
+        assert np.count_nonzero(np.diff(heights > usual - margin)) == 1
+        turned = self.one_fit([-a for a in [0.1, 0.5, *late]][::-1], sign=-1)
+        assert turned.get_ylim()[0] == pytest.approx(0.1 - 0.08 * 0.819)
+
+    def test_equal_accuracies_have_an_axis(self):
+        assert self.one_fit([0.5, 0.5]).get_ylim() == pytest.approx((0.496, 0.504))
+
+    @staticmethod
+    def names(trials):
+        stage = StageTrace(name="EpochsStage", decision=done([("x", [])], {}))
+        named = done([("x", [trial.trial_id for trial in trials])], {})
+        figure = SearchTrace([dataclasses.replace(stage, decision=named)], trials).plot()
+        figure.draw_without_rendering()
+        texts = figure.axes[0].texts
+        boxes = [super(type(text), text).get_window_extent() for text in texts]
+        assert all(box.x1 <= figure.bbox.width for box in boxes)
+        return [text.get_text() for text in texts]
+
+    def test_names_tell_the_runs_apart_and_no_more(self):
+        def run(epochs, patience, execution=0):
+            values = {"epochs": epochs, "patience": patience}
+            name = f"{epochs} {patience} {execution}"
+            accuracy = (0.1, 0.8, 0.7 + patience / 100)
+            return Trial(trial_id=name, values=values, execution=execution, accuracy=accuracy)
+
+        assert self.names([run(80, 10), run(80, 10, 1), run(80, 20)]) == [
+            "patience 10", "patience 10, execution 1", "patience 20",
+        ]  # fmt: skip
+        assert self.names([run(40, 10), run(80, 10, 1)]) == ["epochs 40", "epochs 80"]
+        assert self.names([run(80, 10), run(80, 10, 1)]) == ["execution 1"]
+        longest = "epochs 80, patience 10, execution 1"
+        names = self.names([run(40, 20), run(80, 10), run(80, 10, 1)])
+        assert names == ["epochs 40, patience 20", "epochs 80, patience 10", longest]
+
+    def test_the_target_is_the_stages_where_repetitions_tell_the_noise(self):
+        def run(size, *accuracy, execution=0):
+            values = {"batch_size": size}
+            own = {"steps": 100 // size, "examples": 100}
+            name = f"{size} {execution}"
+            return Trial(
+                trial_id=name, values=values, execution=execution, accuracy=accuracy, **own
+            )
+
+        trials = [run(10, 1.0, 3.0), run(10, 1.0, 5.0, execution=1), run(20, 2.0, 2.5)]
+        reasons = [("x", [trial.trial_id for trial in trials])]
+        stage = StageTrace(name="BatchSizeStage", decision=done(reasons, {"batch_size": 20}))
+        figure = SearchTrace([stage], trials, objective="score").plot()
+        # Mean 4 and variance 2 of two runs: 4 - 2 * 1. What isn't the first run marks nothing.
+        assert line(figure, "target")[1] == pytest.approx([2, 2])
+        assert line(figure, "reached 10") == (pytest.approx([10]), [3.0])
+        assert line(figure, "reached 20") == (pytest.approx([2.5]), [2.0])
+        # The repetition is drawn, and has no name of its own.
+        assert line(figure, "run of 10") == (pytest.approx([5, 10]), [1.0, 5.0])
+        names = [text.get_text() for text in figure.axes[0].texts]
+        assert names == ["10", "20", "target 2.0000"]
 
 
 class TestWholeFigure:

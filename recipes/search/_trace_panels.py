@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
@@ -12,10 +11,8 @@ from ...callbacks import _figures as look
 from ...callbacks._palette import ALERT, MUTED, PAGE
 from ._scores import Score, score_of, spread_of
 from ._trace_labels import FONT
+from ._trace_rows import StageTrace, Traced
 from ._trials import Trial
-
-if TYPE_CHECKING:
-    from .trace import SearchTrace, StageTrace
 
 _FEWEST_INCHES, _INCHES_A_LABEL, _INCHES_AROUND = 3.0, 0.165, 0.8
 
@@ -31,13 +28,13 @@ class Row:
         sign: Integer. `-1` where that is the negative of the objective, else `1`.
     """
 
-    stage: "StageTrace"
+    stage: StageTrace
     trials: tuple[Trial, ...]
     objective: str
     sign: int
 
     @classmethod
-    def of(cls, trace: "SearchTrace", stage: "StageTrace") -> "Row":
+    def of(cls, trace: Traced, stage: StageTrace) -> "Row":
         """The row of a stage."""
         return cls(
             stage=stage,

@@ -1,7 +1,6 @@
 """A trace of a search as a figure: a row for each stage that has trials."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,15 +10,13 @@ from ...callbacks._palette import MUTED
 from ._trace_curves import draw_batch_sizes, draw_epochs
 from ._trace_panels import Row
 from ._trace_rates import draw_costs, draw_last_costs
+from ._trace_rows import Traced
 from ._trace_scores import draw_rate_again, draw_strengths
-
-if TYPE_CHECKING:
-    from .trace import SearchTrace
 
 _Panel = Callable[[Axes, Row], None]
 
 
-def plot_trace(trace: "SearchTrace") -> Figure:
+def plot_trace(trace: Traced) -> Figure:
     """Draws the stages below each other, each with what it chose in its title."""
     rows = [Row.of(trace, stage) for stage in trace.stages]
     rows = [row for row in rows if row.trials]

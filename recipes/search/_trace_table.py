@@ -5,12 +5,10 @@ import shutil
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ._trace_rows import Traced, TraceRow
 from ._trials import Trial
-
-if TYPE_CHECKING:
-    from .trace import SearchTrace, TraceRow
 
 NARROWEST = 80
 _SHORTEST_ID, _LONGEST_ID = 5, 12
@@ -19,7 +17,7 @@ _ORDER = ("learning_rate", "l2", "batch_size", "epochs", "patience")
 _HEADS = ("Trial", "Epochs", "First cost", "Last cost", "Best", "Steps", "Seconds", "Ended")
 
 
-def text_of(trace: "SearchTrace", width: int | None = None) -> str:
+def text_of(trace: Traced, width: int | None = None) -> str:
     """The whole trace, wrapped to `width` columns, or to the terminal's."""
     width = max(NARROWEST, width or shutil.get_terminal_size((NARROWEST, 24)).columns)
     parts = [_sign(trace, width), _decisions(trace.rows, width), _outcome(trace, width)]
@@ -44,7 +42,7 @@ def values_text(values: Iterable[tuple[str, Any]]) -> list[str]:
     return [f"{n}={f'{v:.6g}' if isinstance(v, float) else v}" for n, v in values]
 
 
-def _decisions(rows: Sequence["TraceRow"], width: int) -> list[str]:
+def _decisions(rows: Sequence[TraceRow], width: int) -> list[str]:
     """A heading for each stage; below it the sentences, each beside its trials."""
     if not rows:
         return ["No decision yet."]
@@ -64,7 +62,7 @@ def _decisions(rows: Sequence["TraceRow"], width: int) -> list[str]:
     return lines
 
 
-def _sign(trace: "SearchTrace", width: int) -> list[str]:
+def _sign(trace: Traced, width: int) -> list[str]:
     """What the sentences below mean by a score, where that is not the objective itself."""
     if trace.maximize:
         return []
@@ -72,7 +70,7 @@ def _sign(trace: "SearchTrace", width: int) -> list[str]:
     return wrap(text, width)
 
 
-def _outcome(trace: "SearchTrace", width: int) -> list[str]:
+def _outcome(trace: Traced, width: int) -> list[str]:
     is_over = bool(trace.stages) and all(s.decision.action == "done" for s in trace.stages)
     values = ", ".join(values_text(trace.chosen.items()))
     if is_over:
@@ -80,7 +78,7 @@ def _outcome(trace: "SearchTrace", width: int) -> list[str]:
     return wrap(f"Chosen so far: {values or 'nothing yet'}", width)
 
 
-def _trials(trace: "SearchTrace", width: int) -> list[str]:
+def _trials(trace: Traced, width: int) -> list[str]:
     """A line of numbers for each trial, its values beside it where there is room, else below."""
     trials = list(trace.trials.values())
     sign = 1 if trace.maximize else -1

@@ -19,3 +19,5 @@ from .plots import plot_learning_speed as plot_learning_speed
 from .record import TrainingRecord as TrainingRecord
 from .report import write_report as write_report
 from .tensorboard import write_tensorboard as write_tensorboard
+from .training_doctor import TrainingDoctor as TrainingDoctor
+from .training_doctor import TrainingProblemError as TrainingProblemError

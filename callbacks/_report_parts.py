@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ._finding_figures import FindingFigures
 from ._layer_table import column_medians, layer_table_html, main_part
 from ._report_page import figure_html
 from ._series import has_rows, layers_with
@@ -13,6 +14,15 @@ from ._tables import number, table_html
 from ._training_curves import metric_names, plot_training_curves
 from .plots import plot_gradient_norms, plot_learning_speed
 from .record import TrainingRecord
+
+_LAYER_COLUMNS = {
+    "path": "layer",
+    "class": "class",
+    "activation": "activation",
+    "units": "units",
+    "kernel_initializer": "initializer",
+    "parameters": "parameters",
+}
 
 
 class RemedyLike(Protocol):
@@ -75,9 +85,8 @@ def layers_html(record: TrainingRecord) -> str:
     layers = record.network.get("layers")
     if not layers:
         return ""
-    names = {"path": "layer", "kernel_initializer": "initializer"}
     rows = [
-        {names.get(key, key): layer[key] for key in layer if layer[key] is not None}
+        {title: layer[key] for key, title in _LAYER_COLUMNS.items() if layer.get(key) is not None}
         for layer in layers
     ]
     return (
@@ -86,11 +95,12 @@ def layers_html(record: TrainingRecord) -> str:
     )
 
 
-def findings_html(findings: Sequence[FindingLike]) -> str:
-    """The findings in the order given."""
+def findings_html(findings: Sequence[FindingLike], record: TrainingRecord | None = None) -> str:
+    """The findings in the order given, each with the figure of the record that proves it."""
     if not findings:
         return '<p class="muted">No findings were passed.</p>'
-    return "\n".join(map(_finding, findings))
+    figures = FindingFigures(record or TrainingRecord())
+    return "\n".join(_finding(finding, figures) for finding in findings)
 
 
 def figures_html(record: TrainingRecord, points: int) -> str:
@@ -110,7 +120,7 @@ def figures_html(record: TrainingRecord, points: int) -> str:
     return "\n".join([*parts, layer_table_html(record)])
 
 
-def _finding(finding: FindingLike) -> str:
+def _finding(finding: FindingLike, figures: FindingFigures) -> str:
     since = "" if finding.first_step is None else f", since step {finding.first_step:,}"
     layers = f" in {', '.join(finding.layers)}" if finding.layers else ""
     remedies = "".join(
@@ -123,7 +133,8 @@ def _finding(finding: FindingLike) -> str:
     return (
         f'<div class="finding {severity}"><h3>{escape(f"{finding.symptom}{layers}")}</h3>'
         f'<p class="muted">{escape(f"{finding.severity}{since}")}</p>'
-        f"<p>{escape(_text(finding.evidence))}</p>{cause}<ul>{remedies}</ul></div>"
+        f"<p>{escape(_text(finding.evidence))}</p>{cause}"
+        f"{figures.html(finding.symptom, finding.first_step)}<ul>{remedies}</ul></div>"
     )
 
 

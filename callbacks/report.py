@@ -33,7 +33,7 @@ def write_report(
         record: The record, live or loaded; it may be empty.
         findings: What is wrong with the run, each with the attributes `symptom`, `layers`,
             `severity`, `first_step`, `evidence`, `remedies`, `cause`; shown in this order; it may
-            be empty.
+            be empty. Each has the figure with it that proves it, where the record has one.
         path: The file, for example `"report.html"`.
         title: Title of the page. Defaults to the network's name.
 
@@ -49,7 +49,7 @@ def write_report(
     body = [
         facts_html(record),
         "<h2>Findings</h2>",
-        findings_html(findings),
+        findings_html(findings, record),
         "<h2>Training</h2>",
         figures_html(record, _POINTS),
         layers_html(record),

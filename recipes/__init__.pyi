@@ -23,6 +23,7 @@ from .optimizers.adaptive_gradient_clipping import (
     AdaptiveGradientClipping as AdaptiveGradientClipping,
 )
 from .optimizers.hessian_free import HessianFree as HessianFree
+from .preflight import preflight as preflight
 from .pretraining import greedy_pretrain as greedy_pretrain
 from .recurrent import recurrent as recurrent
 from .regularizers import nielsen_l2 as nielsen_l2

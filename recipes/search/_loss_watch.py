@@ -43,8 +43,13 @@ class LossWatch(keras.callbacks.Callback):
         self._capacity = 4 * max(64, int(model.steps_per_execution))
         self._ring = eagerly(lambda: Ring(1, self._capacity, every=1, start=0))
         replicas = model.distribute_strategy.num_replicas_in_sync
-        Tap.on(model.optimizer).attach(self, replicas, in_xla=bool(model.jit_compile))
+        self._tap = Tap.on(model.optimizer)
+        self._tap.attach(self, replicas, in_xla=bool(model.jit_compile))
         model.make_train_function(force=True)
+
+    def detach(self) -> None:
+        """Lets go of the model, which would else be kept in memory for ever."""
+        self._tap.detach(self)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Forgets the run before."""

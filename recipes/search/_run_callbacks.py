@@ -11,7 +11,10 @@ from ._run_report import Run
 from ._scores import is_lost
 from ._trials import Rival, Values
 
-_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+_BATCH_HOOKS = (
+    *("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"),
+    *("on_test_batch_begin", "on_test_batch_end"),
+)
 
 
 def callbacks_of_run(values: Values, objective: Any, model: Any) -> list[Any]:

@@ -17,7 +17,8 @@ import tensorflow as tf
 from ._loss_watch import LossWatch
 
 _STEPS_AT_ONCE = 20
-_MODELS = (keras.Model, keras.Sequential)
+# Put on a model by hand, they are in no configuration.
+_METHODS = ("call", "train_step", "test_step", "compute_loss", "compute_metrics")
 # What these learn before training is part of the compiled step, or is not in their configuration.
 _LOOKUPS = ("TextVectorization", "StringLookup", "IntegerLookup", "Discretization")
 
@@ -66,11 +67,8 @@ def structure_of(model: Any) -> str | None:
     It can where all of it is Keras' or trainwell's own: a function or a class of the user's may
     hold numbers that no configuration shows.
     """
-    if type(model) not in _MODELS and type(model).__name__ != "Functional":
-        return None
-    if not model.built or not isinstance(
-        getattr(model.optimizer, "learning_rate", None), keras.Variable
-    ):
+    rate = getattr(model.optimizer, "learning_rate", None)
+    if not model.built or not isinstance(rate, keras.Variable) or vars(model).keys() & {*_METHODS}:
         return None
     text = _described(model, numbers=False)
     if text is None:
@@ -90,11 +88,12 @@ def _described(model: Any, numbers: bool) -> str | None:
             warnings.simplefilter("ignore")  # lambdas are refused here anyway
             config = keras.saving.serialize_keras_object(model)
         return json.dumps(_masked(config, numbers), sort_keys=True)
-    except (TypeError, ValueError, NotImplementedError, _Foreign):
+    # What a configuration of the user's own raises, and JSON where it holds other things.
+    except (TypeError, ValueError, NotImplementedError, _ForeignError):
         return None
 
 
-class _Foreign(Exception):  # noqa: N818
+class _ForeignError(Exception):
     """Something that is not Keras' and not ours."""
 
 
@@ -121,7 +120,7 @@ def _refuse_foreign(config: dict[str, Any]) -> None:
     known = module == "None" or module.split(".")[0] in ("keras", "trainwell", "builtins")
     is_lambda = list(config) == ["value"] and isinstance(config["value"], (list, tuple))
     if not known or is_lambda or name in ("function", "__lambda__", *_LOOKUPS):
-        raise _Foreign
+        raise _ForeignError
 
 
 def _learned_before(model: Any) -> str:

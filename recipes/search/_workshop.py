@@ -1,5 +1,6 @@
 """Gives each run of a search a model, with a step compiled before where that is possible."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -47,9 +48,16 @@ class Workshop:
         ):
             kept.take_over(fresh)
             return kept
-        self._kept = None  # frees its memory before another one is compiled
+        self._let_go()
         self._kept = SharedModel(fresh, at_once, structure)
         return self._kept
+
+    def _let_go(self) -> None:
+        """Frees the memory of the model before."""
+        if self._kept is not None:
+            self._kept.watch.detach()
+            self._kept = None
+            gc.collect()  # models and their functions refer to each other
 
     def _check_reads(self, model: Any, values: Values) -> None:
         """Refuses a model that reads a value and then ignores it: all its runs would be alike."""

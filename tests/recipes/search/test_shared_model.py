@@ -1,6 +1,8 @@
 """One compiled model for many runs: the same numbers as a model of one's own, and no new trace."""
 
+import gc
 import json
+import weakref
 
 import keras
 import keras_tuner
@@ -9,6 +11,7 @@ import pytest
 
 from trainwell.recipes import mlp
 from trainwell.recipes.search._feeding import Feed
+from trainwell.recipes.search._run_callbacks import may_run_at_once
 from trainwell.recipes.search._shared_model import structure_of
 from trainwell.recipes.search._workshop import Workshop
 
@@ -105,6 +108,16 @@ def simple(activation="relu"):
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, activation=activation)])
 
 
+def with_a_step_of_its_own():
+    model = compiled(simple())
+    model.train_step = lambda data: {}
+    return model
+
+
+class OwnModel(keras.Sequential):
+    pass
+
+
 class Own(keras.layers.Layer):
     def call(self, inputs):
         return inputs
@@ -123,8 +136,13 @@ class Own(keras.layers.Layer):
             ),
         ),
         lambda: compiled(keras.Sequential([keras.layers.Dense(2)])),
+        with_a_step_of_its_own,
+        lambda: compiled(OwnModel([keras.Input((3,)), keras.layers.Dense(2)])),
     ],
-    ids=["loss function", "activation function", "own layer", "schedule", "not built"],
+    ids=[
+        *("loss function", "activation function", "own layer", "schedule", "not built"),
+        *("own step", "own model"),
+    ],
 )
 def test_what_no_configuration_tells_is_not_shared(make):
     assert structure_of(make()) is None
@@ -174,3 +192,29 @@ def test_the_global_precision_stays():
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     finally:
         keras.config.set_dtype_policy("float32")
+
+
+def test_a_model_that_is_not_shared_does_not_stay_in_memory():
+    def build_own(hp):
+        return compiled(
+            simple(), optimizer=keras.optimizers.SGD(hp), loss=lambda y, p: (y - p) ** 2
+        )
+
+    workshop, made = Workshop(build_own), []
+    for rate in (0.1, 0.2, 0.3):
+        shared = workshop.model_for(rate, {}, 0, at_once=True)
+        shared.model.fit(X[:, :3], X[:, :2], verbose=0, callbacks=[shared.watch])
+        made.append(weakref.ref(shared.model))
+        del shared
+    gc.collect()
+    assert [model() is not None for model in made] == [False, False, True]
+
+
+class SeesValidation(keras.callbacks.Callback):
+    def on_test_batch_end(self, batch, logs=None):
+        pass
+
+
+def test_a_callback_that_looks_at_batches_sees_each():
+    assert may_run_at_once([keras.callbacks.EarlyStopping()])
+    assert not may_run_at_once([keras.callbacks.EarlyStopping(), SeesValidation()])

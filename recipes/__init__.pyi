@@ -24,9 +24,16 @@ from .optimizers.adaptive_gradient_clipping import (
 )
 from .optimizers.hessian_free import HessianFree as HessianFree
 from .preflight import preflight as preflight
+from .prescription import Change as Change
+from .prescription import Prescription as Prescription
+from .prescription import prescribe as prescribe
+from .prescription import prescription as prescription
 from .pretraining import greedy_pretrain as greedy_pretrain
 from .recurrent import recurrent as recurrent
 from .regularizers import nielsen_l2 as nielsen_l2
+from .repair import Attempt as Attempt
+from .repair import Repair as Repair
+from .repair import repair as repair
 from .residual import residual_mlp as residual_mlp
 from .resnet import resnet as resnet
 from .schedules import PowerDecay as PowerDecay

@@ -1,0 +1,220 @@
+"""`prescribe`: a model changed as the findings' remedies say."""
+
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from ..callbacks.diagnosis.finding import Finding, Remedy, Severity
+from ..callbacks.learning_rate_range import find_learning_rate
+from . import _end_remedies, _layer_remedies, _optimizer_remedies
+from ._changes import Change, NotChangedError
+from ._recompiling import optimizer_like
+from ._treatment import Treatment
+
+Apply = Callable[[Treatment, Finding, Remedy], Change]
+Choice = tuple[Finding, Remedy]
+
+REMEDIES: dict[str, Apply] = {
+    "output_activation": _end_remedies.output_activation,
+    "loss": _end_remedies.loss,
+    "target_scaling": _end_remedies.target_scaling,
+    "input_scaling": _end_remedies.input_scaling,
+    "activation": _layer_remedies.activation,
+    "initializer": _layer_remedies.initializer,
+    "normalization": _layer_remedies.normalization,
+    "dropout": _layer_remedies.dropout,
+    "regularization": _layer_remedies.regularization,
+    "optimizer": _optimizer_remedies.optimizer,
+    "clipping": _optimizer_remedies.clipping,
+    "learning_rate": _optimizer_remedies.learning_rate,
+    "connect": _optimizer_remedies.not_the_models,
+    "epochs": _optimizer_remedies.not_the_models,
+    "batch_size": _optimizer_remedies.not_the_models,
+}
+"""What each kind of remedy does, in the order in which they are applied."""
+
+_TOGETHER = ("improper_output_activation", "improper_loss")
+"""Symptoms whose remedies are halves of one: output and loss have to suit each other."""
+
+_SUGGESTION = "valley"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prescription:
+    """A changed model, and what was changed.
+
+    Attributes:
+        model: The new model, compiled; the old one is as it was.
+        changes: What was changed, and why.
+        not_changed: What could not be, in sentences that say what to do by hand.
+    """
+
+    model: keras.Model
+    changes: tuple[Change, ...]
+    not_changed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """A line for each change."""
+        return "\n".join([*map(str, self.changes), *(f"by hand: {s}" for s in self.not_changed)])
+
+
+def prescribe(
+    model: keras.Model, findings: Sequence[Finding], *, x: Any = None, y: Any = None
+) -> keras.Model:
+    """The model changed as the findings say, and compiled; the given one stays as it is.
+
+    The first remedy of each root cause is applied, unless that is only worth knowing: activations
+    and their initializers are swapped, normalization or dropout put in, output and loss mended,
+    inputs and targets scaled inside the model, gradients clipped, the rate or the optimizer
+    changed. What follows from a root is left to its root's remedy. Choose it where you want the
+    changes and train yourself; `repair` tries, trains and compares.
+
+    Weights are kept where nothing before them was changed, and all are drawn anew after symptoms
+    that leave damage (dead or saturated units, explosions, NaN). The optimizer begins anew.
+
+    Args:
+        model: Sequential or functional model, compiled.
+        findings: Of `preflight`, `TrainingDoctor.findings` or `diagnose`.
+        x: Training inputs, arrays as in `fit`. Inputs are then standardized by their means and
+            deviations, instead of by a batch normalization in front, and rates that a remedy
+            leaves open are found by a range test, instead of a factor of ten. Defaults to `None`.
+        y: Training targets. Defaults to `None`.
+
+    Returns:
+        A compiled `keras.Model`. `prescription` also tells what was changed.
+
+    Raises:
+        ValueError: The model is not compiled, or neither Sequential nor functional.
+
+    Warns:
+        UserWarning: A remedy can't be applied; it says what to do by hand.
+
+    Reference:
+        Each finding's remedies name theirs. Zhang et al. 2021, *AutoTrainer*, repairs likewise.
+
+    Example:
+        ```python
+        findings = preflight(model, x, y)
+        mended = prescribe(model, findings, x=x, y=y)
+        mended.fit(x, y, epochs=10)
+        ```
+    """
+    made = prescription(model, findings, x=x, y=y)
+    for sentence in made.not_changed:
+        warnings.warn(sentence, stacklevel=2)
+    return made.model
+
+
+def prescription(
+    model: keras.Model, findings: Sequence[Finding], *, x: Any = None, y: Any = None
+) -> Prescription:
+    """As `prescribe`, with a list of the changes and of what could not be changed.
+
+    Args:
+        model: As in `prescribe`.
+        findings: As in `prescribe`.
+        x: As in `prescribe`.
+        y: As in `prescribe`.
+
+    Returns:
+        The `Prescription`.
+
+    Raises:
+        ValueError: As in `prescribe`.
+
+    Example:
+        ```python
+        for change in prescription(model, findings).changes:
+            print(change)
+        ```
+    """
+    return apply_remedies(model, first_remedies(findings), x, y)
+
+
+def first_remedies(
+    findings: Sequence[Finding], tried: Collection[tuple[str, str]] = ()
+) -> list[Choice]:
+    """The first remedy of each root that is at least a warning, and was not tried.
+
+    Args:
+        findings: In the order of `diagnose`.
+        tried: `(symptom, key_of(remedy))` of those that did not help.
+    """
+    present = {finding.symptom for finding in findings}
+    chosen: list[Choice] = []
+    for finding in findings:
+        if finding.severity is Severity.INFO or finding.cause in present:
+            continue
+        left = [one for one in finding.remedies if (finding.symptom, key_of(one)) not in tried]
+        chosen += [(finding, one) for one in (left if finding.symptom in _TOGETHER else left[:1])]
+    return chosen
+
+
+def key_of(remedy: Remedy) -> str:
+    """What tells a remedy from another."""
+    return f"{remedy.kind} {remedy.value!r}"
+
+
+def apply_remedies(
+    model: Any, chosen: Sequence[Choice], x: Any = None, y: Any = None
+) -> Prescription:
+    """The model with these remedies; of two of one kind the first is taken, see `_in_order`."""
+    if not isinstance(model, keras.Model) or not model.compiled:
+        raise ValueError(
+            "`model` must be a compiled Keras model, as its optimizer and loss are part of what "
+            f"is changed. Received: model={model!r}. Call `model.compile` first."
+        )
+    treatment = Treatment(model, x, y)
+    changes: list[Change] = []
+    refused: list[str] = []
+    for finding, remedy in _in_order(chosen):
+        try:
+            changes.append(REMEDIES[remedy.kind](treatment, finding, remedy))
+        except NotChangedError as reason:
+            refused.append(str(reason))
+    if {"loss", "output_activation"} & {change.kind for change in changes}:
+        units = _end_remedies.output_units(treatment)
+        changes += [units] if units else []
+    new = _performed(treatment, {finding.symptom for finding, _ in chosen})
+    return Prescription(
+        model=new,
+        changes=tuple(_with_found_rate(changes, new)),
+        not_changed=tuple(dict.fromkeys(refused)),
+    )
+
+
+def _in_order(chosen: Sequence[Choice]) -> list[Choice]:
+    """By kind; one of each, but for those of layers, where another finding has other layers."""
+    by_kind: dict[str, list[Choice]] = {kind: [] for kind in REMEDIES}
+    for choice in chosen:
+        same = by_kind[choice[1].kind]
+        if not same or choice[1].kind in ("activation", "initializer"):
+            same.append(choice)
+    return [choice for same in by_kind.values() for choice in same]
+
+
+def _performed(treatment: Treatment, symptoms: set[str]) -> Any:
+    new = treatment.surgery.perform()
+    if not new.built and treatment.model.built:
+        new.build(treatment.model.input_shape)
+    treatment.surgery.carry_over(treatment.lasting(symptoms))
+    new.compile(optimizer=treatment.optimizer, **treatment.compile)
+    if treatment.rate_is_asked:
+        curve = find_learning_rate(new, treatment.x, treatment.y)
+        rate = curve.suggestions.get(_SUGGESTION)
+        if rate:
+            rebuilt_ = optimizer_like(treatment.optimizer, float(rate))
+            new.compile(optimizer=rebuilt_, **treatment.compile)
+    return new
+
+
+def _with_found_rate(changes: Sequence[Change], model: Any) -> Iterator[Change]:
+    for change in changes:
+        if change.after == _optimizer_remedies.RANGE_TEST:
+            found = f"{float(model.optimizer.learning_rate):.3g}, {change.after}"
+            yield Change(**{**vars(change), "after": found})
+        else:
+            yield change

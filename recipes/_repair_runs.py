@@ -12,12 +12,13 @@ from ..callbacks.diagnosis.finding import Finding, Severity
 from ..callbacks.training_doctor import TrainingDoctor
 from ._task_score import TaskScore
 
-GOOD = 0.5
-"""Half the way from chance to perfect: a run that gets there is not hopeless."""
+GOOD = 0.6
+"""Share of the way from chance to perfect at which a model counts as repaired."""
 
 _SCORES = 20  # in a run
 _DECIDED = 0.25  # of the epochs, after which an error that is firm decides a poor run
-_STALLED = 0.25  # of the epochs without a better score end a good run
+_STALLED = 0.25  # of the epochs without a better score or loss end a good run
+_LESS = 0.95  # of a loss is a better one: scores of few samples stand still while it falls
 
 
 @dataclass
@@ -105,7 +106,9 @@ class Training:
 def _stopped(doctor: TrainingDoctor) -> str:
     if doctor.stopped_at is None:
         return ""
-    return f"hopeless from step {doctor.stopped_at:,}: {errors_of(doctor.findings)[0].symptom}"
+    # What was hopeless in a look may no longer be found in the whole run.
+    found = [one.symptom for one in errors_of(doctor.findings)] or ["no error in the end"]
+    return f"hopeless from step {doctor.stopped_at:,}: {found[0]}"
 
 
 class _Judge(keras.callbacks.Callback):
@@ -118,13 +121,16 @@ class _Judge(keras.callbacks.Callback):
         self._score, self._epochs, self._doctor, self._leader = score, epochs, doctor, leader
         self._every = max(1, math.ceil(epochs / _SCORES))
         self._weights: list[Any] | None = None
-        self._best_at = 0
+        self._best_at, self._least = 0, math.inf
         self.best, self.epochs_run, self.ended = -math.inf, 0, ""
         self.curve: list[tuple[float, float]] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Scores, where that is due."""
         self.epochs_run = epoch + 1
+        loss = (logs or {}).get("loss", math.inf)
+        if loss < _LESS * self._least:
+            self._least, self._best_at = loss, self.epochs_run
         if self.epochs_run % self._every and self.epochs_run != self._epochs:
             return
         self._take(self._score.of(self.model))
@@ -156,7 +162,7 @@ class _Judge(keras.callbacks.Callback):
         if skill > 1 - 1e-6:
             return "nothing is left to gain"
         if skill >= GOOD and self.epochs_run - self._best_at >= max(5, _STALLED * self._epochs):
-            return f"no better score in {self.epochs_run - self._best_at} epochs"
+            return f"nothing better in {self.epochs_run - self._best_at} epochs"
         if share >= _DECIDED and skill < GOOD and errors_of(self._doctor.findings):
             return f"decided: {errors_of(self._doctor.findings)[0].symptom}"
         if share >= 0.5 and self._is_behind():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ._check_command import check
 from ._command_line import CommandError, check_writable, make_deterministic, native_log_hidden
 from ._search_command import search
 
@@ -163,4 +164,5 @@ def _load_record(path: Path) -> "TrainingRecord":
     return record
 
 
+app.command()(check)
 app.command()(search)

@@ -95,13 +95,13 @@ def repair(
     The model is trained as it is under a `TrainingDoctor`; the remedies of the root causes that
     it finds are applied together, the new model is trained, and so on: where an attempt helped,
     on top of it, where it did not, with the next remedies instead. Where the evidence is used up,
-    or two attempts are left and nothing came half the way from chance to perfect, it tries what
+    or two attempts are left and nothing came 0.6 of the way from chance to perfect, it tries what
     the textbook recommends for any deep network, then that at a rate found by a range test.
 
     An attempt starts with the given weights where they still make sense, is trained for `epochs`
     at most, and ends where it is decided: hopeless, nothing left to gain, or behind the best one
     and not catching up. Of each the best weights count, by accuracy or R² on the validation data.
-    The first attempt without errors and with half the way behind it ends the repair.
+    The first attempt without errors that comes so far ends the repair.
 
     The given model stays as it is. The mended one takes the same `x` and `y`: what has to be
     scaled is scaled inside. Choose it when you would try the usual remedies by hand;
@@ -156,6 +156,7 @@ class _Repairing:
         self._model, self._training, self._most, self._tell = model, training, attempts, tell
         self._choices = Choices()
         self._attempts: list[Attempt] = []
+        self._by_hand: dict[str, None] = {}
         # The best so far: its run, its place among the attempts, and what it was made with.
         self._leader: tuple[Run, int, list[Choice]] | None = None
 
@@ -178,7 +179,7 @@ class _Repairing:
             score_before=given,
             score=given if worse else run.score,
             changes=() if worse else best.changes,
-            not_changed=best.not_changed,
+            not_changed=tuple(self._by_hand),
         )
 
     def _score_as_given(self) -> float:
@@ -199,9 +200,13 @@ class _Repairing:
         return added(of_the_ends(choices), textbook) if textbook else []
 
     def _try(self, choices: list[Choice], known: list[Finding]) -> None:
+        """Makes an attempt, unless it would be one that was made."""
         number = len(self._attempts)
         training = self._training
         made = apply_remedies(self._model, choices, training.x, training.y)
+        self._by_hand |= dict.fromkeys(made.not_changed)
+        if made.changes in [attempt.changes for attempt in self._attempts]:
+            return  # what is new in it could not be applied
         run = training.run(made.model, self._leader[0] if self._leader else None)
         run.findings = run.findings or known
         outcome = _told(run, made.changes, training.score.metric)

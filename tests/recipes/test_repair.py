@@ -240,14 +240,14 @@ class Scores:
         return 0.01
 
 
-def ended(scores, epochs, leader=None, findings=()):
+def ended(scores, epochs, leader=None, findings=(), losses=None):
     """After which epoch a run is ended, and why."""
     doctor = Doctor()
     doctor.findings = list(findings)
     judge = _Judge(Scores(*scores), epochs, doctor, leader)
     judge.set_model(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]))
     for epoch in range(epochs):
-        judge.on_epoch_end(epoch)
+        judge.on_epoch_end(epoch, {"loss": losses[epoch]} if losses else {})
         if judge.ended:
             return epoch + 1, judge.ended
     return epochs, ""
@@ -258,7 +258,17 @@ def test_a_perfect_score_ends_a_run():
 
 
 def test_a_good_run_without_a_better_score_ends():
-    assert ended([0.7] + [0.6] * 19, 20) == (6, "no better score in 5 epochs")
+    assert ended([0.7] + [0.6] * 19, 20) == (6, "nothing better in 5 epochs")
+
+
+def test_a_good_run_whose_loss_still_falls_goes_on():
+    """Four held-out samples know five scores; the loss falls by a tenth in each epoch."""
+    losses = [0.9**epoch for epoch in range(20)]
+    assert ended([0.75] * 20, 20, losses=losses) == (20, "")
+    assert ended([0.75] * 20, 20, losses=[*losses[:4], *[0.7] * 16]) == (
+        9,
+        "nothing better in 5 epochs",
+    )
 
 
 def test_a_poor_run_without_a_better_score_goes_on():

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
 
+_HALVINGS = 40
 _NAMES = {
     "mse": "mean_squared_error",
     "mae": "mean_absolute_error",
@@ -44,6 +45,8 @@ def best_constant(loss: str | None, targets: npt.NDArray[Any]) -> float | None:
     mean_absolute_error          sum |y - median y| / n
     crossentropies               entropy of the classes' frequencies
     poisson                      mean y (1 - log mean y)
+    hinge, squared_hinge         2 min(p, 1 - p), 4 p (1 - p) with a share p of 1s
+    huber (delta 1), log_cosh    the least, by bisection
     ```
 
     Args:
@@ -54,7 +57,8 @@ def best_constant(loss: str | None, targets: npt.NDArray[Any]) -> float | None:
         The loss, None where it isn't known for this loss, or the targets are constant or not
         such as the loss expects.
     """
-    measure = _MEASURES.get(loss_name(loss) or "")
+    # An object's delta isn't in its name; the function's is 1.
+    measure = None if loss == "Huber" else _MEASURES.get(loss_name(loss) or "")
     if measure is None or targets.dtype.kind not in "biuf" or not targets.size:
         return None
     values = targets.astype(np.float64)
@@ -115,6 +119,35 @@ def _hinge(y: Doubles) -> float | None:
     return float(2 * np.minimum(positive, 1 - positive).mean())
 
 
+def _squared_hinge(y: Doubles) -> float | None:
+    wrong = _hinge(y)
+    if wrong is None:
+        return None
+    positive = (y > 0).mean(axis=0)
+    return float(4 * (positive * (1 - positive)).mean())
+
+
+def _huber(y: Doubles) -> float | None:
+    far = np.abs(y - _balance(y, lambda rest: np.clip(rest, -1, 1)))
+    return float(np.where(far <= 1, far**2 / 2, far - 0.5).mean())
+
+
+def _log_cosh(y: Doubles) -> float | None:
+    far = np.abs(y - _balance(y, np.tanh))
+    return float((far + np.log1p(np.exp(-2 * far)) - np.log(2)).mean())
+
+
+def _balance(y: Doubles, pull: Callable[[Doubles], Doubles]) -> Doubles:
+    """The constants at which the mean pull of what is left over, the loss's slope, is 0."""
+    low: Doubles = y.min(axis=0)
+    high: Doubles = y.max(axis=0)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        above = pull(y - middle).mean(axis=0) > 0
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return low
+
+
 def _entropy_terms(p: Doubles) -> Doubles:
     """`-p log p`, 0 where `p` is."""
     return -p * np.log(np.where(p > 0, p, 1.0))
@@ -130,4 +163,7 @@ _MEASURES: dict[str, Callable[[Doubles], float | None]] = {
     "kl_divergence": _divergence,
     "poisson": _poisson,
     "hinge": _hinge,
+    "huber": _huber,
+    "squared_hinge": _squared_hinge,
+    "log_cosh": _log_cosh,
 }

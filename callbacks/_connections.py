@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from ._saved_calls import Tensor, saved_calls
+
 Places = list[int] | None
 """Indexes of layers; None where that can't be known."""
 
@@ -82,14 +84,14 @@ def _open_unseen(model: Any, places: list[Place]) -> _Opened:
 def _open_functional(model: Any, config: dict[str, Any], places: list[Place]) -> _Opened:
     opened = {one.name: _add(one, places) for one in model.operations}
 
-    def made_by(tensor: tuple[str, int, int]) -> Places:
+    def made_by(tensor: Tensor) -> Places:
         exits = opened[tensor[0]].exits
         return exits[min(tensor[2], len(exits) - 1)]
 
-    for layer in config["layers"]:
-        entries = opened[layer["name"]].entries
-        for call in layer["inbound_nodes"]:
-            made = [made_by(tensor) for tensor in _tensors(call)]
+    for name, calls in saved_calls(config).items():
+        entries = opened[name].entries
+        for tensors in calls:
+            made = [made_by(tensor) for tensor in tensors]
             # The inputs of a nested functional model are layers of their own, one a tensor.
             one_each = len(entries) == len(made) and len(made) > 1
             for at, index in enumerate(entries):
@@ -132,17 +134,6 @@ def _config_of(model: Any) -> dict[str, Any] | None:
     return dict(config) if same else None
 
 
-def _tensors(arguments: Any) -> Iterator[tuple[str, int, int]]:
-    if isinstance(arguments, dict):
-        if arguments.get("class_name") == "__keras_tensor__":
-            yield tuple(arguments["config"]["keras_history"])
-            return
-        arguments = list(arguments.values())
-    if isinstance(arguments, (list, tuple)):
-        for one in arguments:
-            yield from _tensors(one)
-
-
-def _references(nested: Any) -> Iterator[tuple[str, int, int]]:
+def _references(nested: Any) -> Iterator[Tensor]:
     flat = iter(keras.tree.flatten(nested))
     return zip(flat, flat, flat, strict=True)

@@ -60,12 +60,11 @@ def _finding(finding: Finding, indent: str, mark: str) -> Iterator[str]:
     yield from _wrapped(
         f"{finding.severity.value}: {finding.symptom}{where}, {since}", indent + mark, indent
     )
-    evidence = finding.evidence[:1].upper() + finding.evidence[1:].removesuffix(".") + "."
-    yield from _wrapped(evidence, indent + "   ", indent)
+    yield from _wrapped(finding.evidence, indent + "   ", indent)
     # A consequence goes with its root: its own remedies would only hide that.
     for remedy in finding.remedies if finding.cause is None else ():
-        text = f"Try {_change(remedy.kind, remedy.value)}: {remedy.reason.rstrip('.')}."
-        yield from _wrapped(f"{text} ({remedy.source})", indent + "   * ", indent + "  ")
+        text = f"Try {_change(remedy.kind, remedy.value)}: {remedy.reason} ({remedy.source})"
+        yield from _wrapped(text, indent + "   * ", indent + "  ")
 
 
 def _change(kind: str, value: Any) -> str:

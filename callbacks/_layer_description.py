@@ -46,7 +46,9 @@ def describe_layer(layer: Any) -> dict[str, Any]:
         `"activation"`, `"wraps"` (the class of the layer within a wrapper such as
         `TimeDistributed`), `"units"`, `"kernel_initializer"`, `"parameters"`, `"rate"`,
         `"normalizes"`, `"merges"`, `"output_shape"`, `"kernel_shape"`, `"initializer"`,
-        `"bias_initializer"`, `"scale"` and `"offset"` (of `Rescaling`) and `"trainable"`.
+        `"bias_initializer"`, `"kernel_regularizer"` (`{"l1", "l2"}`, None of a kind that has no
+        such numbers; None where there is none), `"penalized"` (whether anything else of it adds to
+        the loss), `"scale"` and `"offset"` (of `Rescaling`) and `"trainable"`.
     """
     core = _core(layer)
     kernel = getattr(core, "kernel_initializer", None)
@@ -66,6 +68,8 @@ def describe_layer(layer: Any) -> dict[str, Any]:
         "bias_initializer": _initializer(getattr(core, "bias_initializer", None))
         if use_bias
         else None,
+        "kernel_regularizer": _regularizer(getattr(core, "kernel_regularizer", None)),
+        "penalized": _is_penalized(core),
         "scale": _scale(core, "scale"),
         "offset": _scale(core, "offset"),
         "trainable": bool(getattr(layer, "trainable", True)),
@@ -157,6 +161,33 @@ def _initializer(thing: Any) -> dict[str, Any] | None:
         config = {}
     plain = {k: v for k, v in config.items() if isinstance(v, (str, int, float)) and k != "seed"}
     return {"class": name_of(thing), **plain}
+
+
+def _regularizer(thing: Any) -> dict[str, float | None] | None:
+    """Keras' own by their two strengths; of any other, they aren't known."""
+    if thing is None:
+        return None
+    known = type(thing) in (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)
+    try:
+        return {
+            name: float(keras.ops.convert_to_numpy(getattr(thing, name, 0.0))) if known else None
+            for name in ("l1", "l2")
+        }
+    except (TypeError, ValueError):  # a strength that is a tensor of some graph
+        return {"l1": None, "l2": None}
+
+
+def _is_penalized(layer: Any) -> bool:
+    """Whether biases, outputs or other weights than the kernel add to the loss."""
+    if isinstance(layer, keras.layers.ActivityRegularization):
+        return True
+    # A recurrent layer's own are its cell's.
+    cell = getattr(layer, "cell", None)
+    held = {**vars(layer), **(vars(cell) if isinstance(cell, keras.Layer) else {})}
+    return any(
+        value is not None and name.endswith("regularizer") and name != "kernel_regularizer"
+        for name, value in held.items()
+    )
 
 
 def _scale(layer: Any, name: str) -> float | None:

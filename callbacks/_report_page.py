@@ -29,7 +29,7 @@ body { margin: 0 auto; padding: 1.2rem 1rem 4rem; max-width: 60rem; background: 
 h1 { font-size: 1.6rem; line-height: 1.2; margin: .6rem 0 }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem }
 h3 { font-size: 1rem; margin: 1.2rem 0 .3rem }
-p, ul { margin: .4rem 0 } ul { padding-left: 1.2rem }
+p, ul, ol { margin: .4rem 0 } ul, ol { padding-left: 1.3rem }
 .muted, figcaption, dt, th { color: var(--muted) } .alert { color: var(--alert) }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr));
   gap: .7rem 1.2rem; margin: .6rem 0 } dt { font-size: .8rem } dd { margin: 0 }
@@ -47,8 +47,16 @@ td.bar { min-width: 5rem }
 td.bar i { display: block; height: .6rem; border-radius: 2px; min-width: 2px }
 details { margin: .8rem 0; border-top: 1px solid var(--rule); padding-top: .6rem }
 summary { cursor: pointer; font-weight: 600 }
-.finding { border-left: 3px solid var(--rule); padding-left: .9rem; margin: 1rem 0 }
+.finding { border-left: 3px solid var(--rule); padding-left: .9rem; margin: 1.4rem 0 }
 .finding.error { border-color: var(--alert) } .finding.warning { border-color: var(--run-4) }
+.finding h3 { font-size: 1.1rem; margin-top: 0 } .finding details { border: 0; padding-top: 0 }
+.finding li { margin: .5rem 0 } .finding summary { font-weight: 400 }
+.error .badge { color: var(--alert) } .effects { margin-left: clamp(.6rem, 4vw, 2rem) }
+.first { border: 1px solid var(--rule); border-radius: 8px; padding: .2rem 1rem .6rem }
+.first h3 { margin-top: .6rem } a { color: inherit }
+code { font: .85em/1.5 ui-monospace, Menlo, Consolas, monospace }
+pre { margin: .3rem 0; padding: .35rem .6rem; border: 1px solid var(--rule); border-radius: 6px;
+  white-space: pre-wrap }
 """).substitute(light=_VARIABLES[0], dark=_VARIABLES[1])
 
 _PAGE = Template("""<!DOCTYPE html>

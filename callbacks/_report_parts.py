@@ -1,19 +1,21 @@
-"""The sections of a report as HTML: the network, the findings, a run's figures."""
+"""The sections of a report as HTML: the network, a run's figures; `findings_html` with them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from ._finding_figures import FindingFigures
 from ._layer_table import column_medians, layer_table_html, main_part
+from ._report_findings import FindingLike, findings_html
 from ._report_page import figure_html
 from ._series import has_rows, layers_with
 from ._tables import number, table_html
 from ._training_curves import metric_names, plot_training_curves
 from .plots import plot_gradient_norms, plot_learning_speed
 from .record import TrainingRecord
+
+__all__ = ["FindingLike", "facts_html", "figures_html", "findings_html", "layers_html"]
 
 _LAYER_COLUMNS = {
     "path": "layer",
@@ -23,38 +25,6 @@ _LAYER_COLUMNS = {
     "kernel_initializer": "initializer",
     "parameters": "parameters",
 }
-
-
-class RemedyLike(Protocol):
-    """What a report reads of a remedy."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def value(self) -> object: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def source(self) -> str: ...
-
-
-class FindingLike(Protocol):
-    """What a report reads of a finding."""
-
-    @property
-    def symptom(self) -> str: ...
-    @property
-    def layers(self) -> Sequence[str]: ...
-    @property
-    def severity(self) -> str: ...
-    @property
-    def first_step(self) -> int | None: ...
-    @property
-    def evidence(self) -> object: ...
-    @property
-    def remedies(self) -> Sequence[RemedyLike]: ...
-    @property
-    def cause(self) -> object: ...
 
 
 def facts_html(record: TrainingRecord) -> str:
@@ -95,14 +65,6 @@ def layers_html(record: TrainingRecord) -> str:
     )
 
 
-def findings_html(findings: Sequence[FindingLike], record: TrainingRecord | None = None) -> str:
-    """The findings in the order given, each with the figure of the record that proves it."""
-    if not findings:
-        return '<p class="muted">No findings were passed.</p>'
-    figures = FindingFigures(record or TrainingRecord())
-    return "\n".join(_finding(finding, figures) for finding in findings)
-
-
 def figures_html(record: TrainingRecord, points: int) -> str:
     """The curves, the gradient norms, the speed of learning and the table of layers."""
     parts = []
@@ -120,36 +82,9 @@ def figures_html(record: TrainingRecord, points: int) -> str:
     return "\n".join([*parts, layer_table_html(record)])
 
 
-def _finding(finding: FindingLike, figures: FindingFigures) -> str:
-    since = "" if finding.first_step is None else f", since step {finding.first_step:,}"
-    layers = f" in {', '.join(finding.layers)}" if finding.layers else ""
-    remedies = "".join(
-        f"<li><b>{escape(f'{remedy.kind}: {_text(remedy.value)}')}</b> {escape(remedy.reason)}"
-        f' <span class="muted">{escape(remedy.source)}</span></li>'
-        for remedy in finding.remedies
-    )
-    cause = f"<p>Cause: {escape(_text(finding.cause))}</p>" if finding.cause else ""
-    severity = finding.severity if finding.severity in ("error", "warning") else "info"
-    return (
-        f'<div class="finding {severity}"><h3>{escape(f"{finding.symptom}{layers}")}</h3>'
-        f'<p class="muted">{escape(f"{finding.severity}{since}")}</p>'
-        f"<p>{escape(_text(finding.evidence))}</p>{cause}"
-        f"{figures.html(finding.symptom, finding.first_step)}<ul>{remedies}</ul></div>"
-    )
-
-
 def _breakable(text: str) -> str:
     """Escaped text that may break after an underscore."""
     return escape(text).replace("_", "_<wbr>")
-
-
-def _text(value: object) -> str:
-    """A value as a reader would write it."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_text(one)}" for key, one in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_text, value))
-    return str(getattr(value, "symptom", None) or number(value))
 
 
 def _optimizer(optimizer: Any) -> str:

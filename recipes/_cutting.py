@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
+from ..callbacks._saved_calls import saved_calls
 from ..callbacks.activation_facts import did_you_mean
-from ._saved_calls import saved_calls
 
 
 def front_of(model: Any, layers: Any, copy: bool) -> Any:

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from ._saved_calls import saved_calls
+from ..callbacks._saved_calls import saved_calls
 
 
 def chain_of(model: Any) -> list[Any]:

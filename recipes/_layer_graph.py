@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from ._saved_calls import Tensor, saved_calls
+from ..callbacks._saved_calls import Tensor, saved_calls
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,12 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 from ..callbacks._best_constant import loss_name
+from ..callbacks._layer_description import name_of
+
+_RELATIVE = ("cosine_similarity", "mean_absolute_percentage_error")
 
 
 @keras.saving.register_keras_serializable(package="trainwell")
@@ -29,8 +33,15 @@ class ScaledLabels(keras.losses.Loss):
         name: str = "scaled_labels",
         **options: Any,
     ) -> None:
-        super().__init__(name=name, **options)
         self.factor, self.loss = float(factor), keras.losses.get(loss)
+        own = {name: getattr(self.loss, name, None) for name in ("reduction", "dtype")}
+        given = {name: value for name, value in own.items() if value is not None}
+        super().__init__(name=name, **{**given, **options})
+
+    @property
+    def from_logits(self) -> bool:
+        """Whether the loss of whole numbers takes logits."""
+        return bool(getattr(self.loss, "from_logits", False))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The losses of the samples."""
@@ -74,13 +85,38 @@ class ScaledLabelsAccuracy(keras.metrics.SparseCategoricalAccuracy):
         return {**super().get_config(), "factor": self.factor}
 
 
-def loss_weight(loss: str | None, deviation: float) -> float:
-    """What makes a loss in the targets' units one of standardized targets.
+def in_units_of_targets(loss: Any, deviation: float) -> tuple[Any, float]:
+    """What equals a loss of standardized targets, where outputs and targets are not.
 
     ```
-    squared losses      1 / deviation^2
-    all others          1 / deviation
+    weight * loss(y, outputs) = given loss(y / deviation, outputs / deviation)
+
+    squared error, Huber    weight 1 / deviation^2, Huber with `delta` times the deviation
+    relative losses         weight 1
+    all others              weight 1 / deviation
     ```
+
+    Of `log_cosh` and of unknown losses this holds for large errors, or not at all; the size of
+    the gradient is then right.
+
+    Args:
+        loss: Keras loss or its name.
+        deviation: Float. Of the targets.
+
+    Returns:
+        The loss and its weight.
     """
-    squared = loss_name(loss) in ("mean_squared_error",)
-    return 1 / deviation**2 if squared else 1 / deviation
+    name = loss_name(name_of(loss))
+    if name == "huber":
+        known = loss if isinstance(loss, keras.losses.Huber) else keras.losses.Huber()
+        wider = keras.losses.Huber(_slope(known) * deviation, reduction=known.reduction)
+        return wider, 1 / deviation**2
+    if name in _RELATIVE:
+        return loss, 1.0
+    return loss, 1 / deviation**2 if name == "mean_squared_error" else 1 / deviation
+
+
+def _slope(loss: Any) -> float:
+    """Huber's delta, the slope at large errors: Keras leaves it out of the configuration."""
+    near, far = np.asarray(loss.call(np.zeros((2, 1)), np.array([[1e6], [2e6]])), "float64")
+    return float(far - near) / 1e6

@@ -1,18 +1,23 @@
 """`prescribe`: a model changed as the findings' remedies say."""
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from ..callbacks.diagnosis.finding import Finding, Remedy, Severity
-from ..callbacks.learning_rate_range import find_learning_rate
-from . import _end_remedies, _layer_remedies, _optimizer_remedies
-from ._changes import Change, NotChangedError
-from ._recompiling import optimizer_like
-from ._treatment import Treatment
+from . import (
+    _end_remedies,
+    _hidden_activations,
+    _layer_remedies,
+    _optimizer_remedies,
+    _scale_remedies,
+)
+from ._changes import Change as Change
+from ._changes import NotChangedError
+from ._treatment import Treatment, performed
 
 Apply = Callable[[Treatment, Finding, Remedy], Change]
 Choice = tuple[Finding, Remedy]
@@ -20,9 +25,9 @@ Choice = tuple[Finding, Remedy]
 REMEDIES: dict[str, Apply] = {
     "output_activation": _end_remedies.output_activation,
     "loss": _end_remedies.loss,
-    "target_scaling": _end_remedies.target_scaling,
-    "input_scaling": _end_remedies.input_scaling,
-    "activation": _layer_remedies.activation,
+    "target_scaling": _scale_remedies.target_scaling,
+    "input_scaling": _scale_remedies.input_scaling,
+    "activation": _hidden_activations.activation,
     "initializer": _layer_remedies.initializer,
     "normalization": _layer_remedies.normalization,
     "dropout": _layer_remedies.dropout,
@@ -38,8 +43,6 @@ REMEDIES: dict[str, Apply] = {
 
 _TOGETHER = ("improper_output_activation", "improper_loss")
 """Symptoms whose remedies are halves of one: output and loss have to suit each other."""
-
-_SUGGESTION = "valley"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +76,8 @@ def prescribe(
     changes and train yourself; `repair` tries, trains and compares.
 
     Weights are kept where nothing before them was changed, and all are drawn anew after symptoms
-    that leave damage (dead or saturated units, explosions, NaN). The optimizer begins anew.
+    that leave damage (dead or saturated units, explosions, NaN), but those of frozen and of
+    adapted layers. The optimizer begins anew; its settings, the losses and the metrics stay.
 
     Args:
         model: Sequential or functional model, compiled.
@@ -87,7 +91,8 @@ def prescribe(
         A compiled `keras.Model`. `prescription` also tells what was changed.
 
     Raises:
-        ValueError: The model is not compiled, or neither Sequential nor functional.
+        ValueError: The model is not compiled, or neither Sequential nor functional, or has a layer
+            that can't be made from its configuration.
 
     Warns:
         UserWarning: A remedy can't be applied; it says what to do by hand.
@@ -139,18 +144,38 @@ def first_remedies(
 ) -> list[Choice]:
     """The first remedy of each root that is at least a warning, and was not tried.
 
+    Of two that would change the same the more important finding's is taken: one rate, one
+    activation where one is present; and no rate beside another optimizer, since it is the old
+    one's.
+
     Args:
         findings: In the order of `diagnose`.
         tried: `(symptom, key_of(remedy))` of those that did not help.
     """
-    present = {finding.symptom for finding in findings}
+    serious = [one for one in findings if one.severity is not Severity.INFO]
+    present = {finding.symptom for finding in serious}
     chosen: list[Choice] = []
-    for finding in findings:
-        if finding.severity is Severity.INFO or finding.cause in present:
+    for finding in serious:
+        if finding.cause in present:
             continue
         left = [one for one in finding.remedies if (finding.symptom, key_of(one)) not in tried]
         chosen += [(finding, one) for one in (left if finding.symptom in _TOGETHER else left[:1])]
-    return chosen
+    kinds = [remedy.kind for _, remedy in chosen]
+    return [
+        choice
+        for at, choice in enumerate(chosen)
+        if not (choice[1].kind == "learning_rate" and "optimizer" in kinds)
+        and not any(_same(choice, earlier) for earlier in chosen[:at])
+    ]
+
+
+def _same(choice: Choice, earlier: Choice) -> bool:
+    """Whether both would change the same."""
+    kind = choice[1].kind
+    if kind != earlier[1].kind or kind == "initializer":
+        return False
+    missing = [finding.symptom == "missing_activation" for finding, _ in (choice, earlier)]
+    return kind != "activation" or missing[0] == missing[1]
 
 
 def key_of(remedy: Remedy) -> str:
@@ -159,17 +184,20 @@ def key_of(remedy: Remedy) -> str:
 
 
 def apply_remedies(
-    model: Any, chosen: Sequence[Choice], x: Any = None, y: Any = None
+    model: Any, chosen: Sequence[Choice], x: Any = None, y: Any = None, batch_size: int = 32
 ) -> Prescription:
-    """The model with these remedies; of two of one kind the first is taken, see `_in_order`."""
+    """The model with these remedies; a range test takes batches of this size.
+
+    Of two of one kind the first is taken; of two for the same hidden layer the last.
+    """
     if not isinstance(model, keras.Model) or not model.compiled:
         raise ValueError(
             "`model` must be a compiled Keras model, as its optimizer and loss are part of what "
             f"is changed. Received: model={model!r}. Call `model.compile` first."
         )
-    treatment = Treatment(model, x, y)
+    treatment = Treatment(model, x, y, batch_size)
     changes: list[Change] = []
-    refused: list[str] = []
+    refused = list(treatment.left_out)
     for finding, remedy in _in_order(chosen):
         try:
             changes.append(REMEDIES[remedy.kind](treatment, finding, remedy))
@@ -178,11 +206,12 @@ def apply_remedies(
     if {"loss", "output_activation"} & {change.kind for change in changes}:
         units = _end_remedies.output_units(treatment)
         changes += [units] if units else []
-    new = _performed(treatment, {finding.symptom for finding, _ in chosen})
+    new = performed(treatment, {finding.symptom for finding, _ in chosen})
+    if treatment.rate_is_asked:
+        changes, sentences = _optimizer_remedies.with_found_rate(treatment, new, changes)
+        refused += sentences
     return Prescription(
-        model=new,
-        changes=tuple(_with_found_rate(changes, new)),
-        not_changed=tuple(dict.fromkeys(refused)),
+        model=new, changes=tuple(changes), not_changed=tuple(dict.fromkeys(refused))
     )
 
 
@@ -194,27 +223,3 @@ def _in_order(chosen: Sequence[Choice]) -> list[Choice]:
         if not same or choice[1].kind in ("activation", "initializer"):
             same.append(choice)
     return [choice for same in by_kind.values() for choice in same]
-
-
-def _performed(treatment: Treatment, symptoms: set[str]) -> Any:
-    new = treatment.surgery.perform()
-    if not new.built and treatment.model.built:
-        new.build(treatment.model.input_shape)
-    treatment.surgery.carry_over(treatment.lasting(symptoms))
-    new.compile(optimizer=treatment.optimizer, **treatment.compile)
-    if treatment.rate_is_asked:
-        curve = find_learning_rate(new, treatment.x, treatment.y)
-        rate = curve.suggestions.get(_SUGGESTION)
-        if rate:
-            rebuilt_ = optimizer_like(treatment.optimizer, float(rate))
-            new.compile(optimizer=rebuilt_, **treatment.compile)
-    return new
-
-
-def _with_found_rate(changes: Sequence[Change], model: Any) -> Iterator[Change]:
-    for change in changes:
-        if change.after == _optimizer_remedies.RANGE_TEST:
-            found = f"{float(model.optimizer.learning_rate):.3g}, {change.after}"
-            yield Change(**{**vars(change), "after": found})
-        else:
-            yield change

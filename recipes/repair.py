@@ -192,18 +192,19 @@ class _Repairing:
         assert self._leader is not None
         run, _, choices = self._leader
         left = self._most - len(self._attempts) + 1
-        if left > 2 or self._training.score.skill(run.score) >= GOOD:
-            new = self._choices.of_findings(run.findings)
-            if new:
-                return added(choices, new)
+        new = self._choices.of_findings(run.findings)
+        is_good = self._training.score.skill(run.score) >= GOOD
+        if new and (left > 2 or is_good or len(self._attempts) == 1):
+            return added(choices, new)
         textbook = self._choices.of_textbook()
-        return added(of_the_ends(choices), textbook) if textbook else []
+        ends = added(of_the_ends(choices), of_the_ends(new))
+        return added(ends, textbook) if textbook else []
 
     def _try(self, choices: list[Choice], known: list[Finding]) -> None:
         """Makes an attempt, unless it would be one that was made."""
         number = len(self._attempts)
         training = self._training
-        made = apply_remedies(self._model, choices, training.x, training.y)
+        made = apply_remedies(self._model, choices, training.x, training.y, training.batch_size)
         self._by_hand |= dict.fromkeys(made.not_changed)
         if made.changes in [attempt.changes for attempt in self._attempts]:
             return  # what is new in it could not be applied

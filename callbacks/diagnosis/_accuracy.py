@@ -5,7 +5,9 @@ import math
 import numpy as np
 
 from ..record import TrainingRecord
-from ._course import SURE, Course, Doubles, is_crossentropy, logged
+from ._course import Course, logged
+from ._guessing import is_crossentropy
+from ._levels import SURE, Doubles
 
 _NAMES = (
     "accuracy",
@@ -74,7 +76,9 @@ def accuracy_against_loss(record: TrainingRecord, course: Course) -> str | None:
     guessing, margin = guessed_accuracy(record), accuracy_margin(record, float(reached[-1]))
     if guessing is not None and reached[-1] > guessing + margin:
         return None
-    if not loss < 0.9 * np.nanmax([course.start, losses[0]]):
+    start = float(np.nanmax([course.start, losses[0]]))
+    # Weights of classes or of samples scale the loss, and the bound with it.
+    if not loss < 0.9 * start or start < 0.5 * course.guessing:
         return None
     bound = loss / math.log(2)
     if wrong > bound + margin:

@@ -1,6 +1,6 @@
 """`EDGES`: which symptom brings which about, where, and why."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Place = Literal["any", "before", "after"]
@@ -19,56 +19,70 @@ class Edge:
             anywhere.
         time: Which effects it explains: those that are there from the `"start"`, those that come
             `"later"`, or any.
+        even_mild: Whether a root that is only a warning can bring about an error.
     """
 
     root: str
     effect: str
     place: Place = "any"
     time: Time = "any"
+    even_mild: bool = False
 
 
 def _edges(root: str, *effects: str, place: Place = "any", time: Time = "any") -> list[Edge]:
     return [Edge(root, effect, place, time) for effect in effects]
 
 
-_NO_PROGRESS = ("not_learning", "slow_convergence")
+GENERAL = ("not_learning", "slow_convergence")
+"""What nearly everything else brings about: said after what tells more."""
 
-EDGES: tuple[Edge, ...] = (
-    *_edges("disconnected_layer", *_NO_PROGRESS),
-    *_edges("improper_output_activation", *_NO_PROGRESS, "non_finite", "oscillating_loss"),
+# What was read off the network and is a warning costs accuracy or speed, and no run: sigmoids with
+# a categorical crossentropy make no gradient vanish.
+_BY_DEGREES = (
+    *_edges("disconnected_layer", *GENERAL),
+    *_edges("improper_output_activation", *GENERAL, "non_finite", "oscillating_loss"),
     *_edges("improper_output_activation", "exploding_gradient", "vanishing_gradient"),
     *_edges("improper_output_activation", "saturated_activation", "dying_relu", time="later"),
-    *_edges("improper_loss", *_NO_PROGRESS, "non_finite", "oscillating_loss"),
+    *_edges("improper_loss", "non_finite", "oscillating_loss"),
     *_edges("improper_loss", "exploding_gradient", "vanishing_gradient"),
-    *_edges("unscaled_target", *_NO_PROGRESS, "non_finite", "oscillating_loss"),
+    *_edges("self_normalization_broken", "vanishing_gradient", "exploding_gradient"),
+    *_edges("self_normalization_broken", *GENERAL),
+    *_edges("missing_activation", *GENERAL),
+    *_edges("excessive_dropout", *GENERAL, "oscillating_loss"),
+    *_edges("oscillating_loss", *GENERAL),
+)
+
+# Scales are graded by what they do for certain, and may do worse; and what was seen in the run may
+# be a warning because it was early.
+_EVEN_MILD = (
+    # Absolute errors draw a classifier to the majority, squared ones stall it (Nielsen, chapter 3).
+    *_edges("improper_loss", *GENERAL, "learning_rate_too_low"),
+    *_edges("unscaled_target", *GENERAL, "non_finite", "oscillating_loss"),
     *_edges("unscaled_target", "exploding_gradient"),
     *_edges("unscaled_target", "learning_rate_too_high"),
     *_edges("unscaled_target", "dying_relu", "saturated_activation", time="later"),
     *_edges("unscaled_input", "saturated_activation", "dying_relu", "exploding_gradient"),
     *_edges("unscaled_input", "learning_rate_too_high", "self_normalization_broken"),
-    *_edges("unscaled_input", *_NO_PROGRESS, "non_finite", "oscillating_loss"),
+    *_edges("unscaled_input", *GENERAL, "non_finite", "oscillating_loss"),
     *_edges("poor_initialization", "saturated_activation", "dying_relu", place="before"),
     *_edges("poor_initialization", "exploding_gradient", "vanishing_gradient"),
     *_edges("poor_initialization", "self_normalization_broken", place="before"),
-    *_edges("poor_initialization", *_NO_PROGRESS, "non_finite", "oscillating_loss"),
-    *_edges("self_normalization_broken", "vanishing_gradient", "exploding_gradient"),
-    *_edges("self_normalization_broken", *_NO_PROGRESS),
-    *_edges("missing_activation", *_NO_PROGRESS),
-    *_edges("excessive_dropout", *_NO_PROGRESS, "oscillating_loss"),
+    *_edges("poor_initialization", *GENERAL, "non_finite", "oscillating_loss"),
     *_edges("learning_rate_too_high", "dying_relu", "saturated_activation", time="later"),
     *_edges("learning_rate_too_high", "exploding_gradient", "vanishing_gradient", time="later"),
     *_edges("learning_rate_too_high", "non_finite", "oscillating_loss", "not_learning"),
-    *_edges("learning_rate_too_low", *_NO_PROGRESS),
+    *_edges("learning_rate_too_low", *GENERAL),
     *_edges("exploding_gradient", "learning_rate_too_high", "dying_relu", "saturated_activation"),
     *_edges("exploding_gradient", "non_finite", "oscillating_loss", "not_learning"),
     *_edges("dying_relu", "vanishing_gradient", place="after"),
     *_edges("saturated_activation", "vanishing_gradient", place="after"),
-    *_edges("dying_relu", "learning_rate_too_low", *_NO_PROGRESS),
-    *_edges("saturated_activation", "learning_rate_too_low", *_NO_PROGRESS),
-    *_edges("vanishing_gradient", "learning_rate_too_low", *_NO_PROGRESS),
+    *_edges("dying_relu", "learning_rate_too_low", *GENERAL),
+    *_edges("saturated_activation", "learning_rate_too_low", *GENERAL),
+    *_edges("vanishing_gradient", "learning_rate_too_low", *GENERAL),
     *_edges("non_finite", "not_learning"),
-    *_edges("oscillating_loss", *_NO_PROGRESS),
 )
+
+EDGES: tuple[Edge, ...] = (*_BY_DEGREES, *(replace(edge, even_mild=True) for edge in _EVEN_MILD))
 
 SYMPTOM_ORDER = (
     "disconnected_layer",

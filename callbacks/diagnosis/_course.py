@@ -1,17 +1,4 @@
-"""The loss's course: levels with their noise, trends, change points, the plan.
-
-Batches are noisy. A level is the mean of a window of true batch losses with its standard error
-
-    se = s / sqrt(n),    s² = min(variance, roughness),    roughness = mean (l_(i+1) - l_i)² / 2
-
-A loss that falls inside the window raises its variance, not its roughness; one that alternates
-raises its roughness, not its variance. A trend is the Theil-Sen slope through the levels of equal
-windows; its standard error is that of a least-squares slope, from the larger of the windows' own
-errors and their scatter about the line, divided by sqrt(0.91), Theil-Sen's efficiency.
-
-Reference:
-    Sen, *Estimates of the regression coefficient based on Kendall's tau*, 1968.
-"""
+"""The loss's course over the steps of a run, and how it lies to the plan and to guessing."""
 
 import itertools
 import math
@@ -19,47 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..record import TrainingRecord
-
-Doubles = npt.NDArray[np.float64]
-
-SURE = 3.0
-"""Standard errors that a difference needs: one chance difference in 740, one-sided."""
+from ._guessing import guessed_loss, has_one_target
+from ._levels import Doubles, Level, noise_of, robust_noise, start_of
+from ._penalty import data_losses
 
 # With fewer losses, a window's own variance is too rough an estimate of the noise.
 _ENOUGH_LOSSES = 10
-# The median of a squared standard normal number.
-_MEDIAN_SQUARE = 0.4549
-_EFFICIENCY = 0.91
-
-
-@dataclass(frozen=True)
-class Level:
-    """The mean of a window of losses: where it lies, its mean, its standard error."""
-
-    step: float
-    mean: float
-    error: float
-
-
-@dataclass(frozen=True)
-class Trend:
-    """A robust slope per step through levels, with its standard error."""
-
-    slope: float
-    error: float
-
-    @property
-    def falls(self) -> bool:
-        """Whether it falls beyond noise."""
-        return self.slope < -SURE * self.error
-
-    @property
-    def rises(self) -> bool:
-        """Whether it rises beyond noise."""
-        return self.slope > SURE * self.error
 
 
 @dataclass(frozen=True)
@@ -68,7 +22,8 @@ class Course:
 
     Attributes:
         steps: Step of each loss.
-        losses: The losses.
+        losses: The losses, without the kernels' penalties where these are known.
+        totals: The losses as they were recorded.
         guessing: The loss of the best constant prediction, NaN where it is not known.
         measured: Whether `guessing` was measured on the data; for crossentropy it is otherwise
             `ln(classes)`, which is only right for balanced classes.
@@ -79,6 +34,7 @@ class Course:
 
     steps: Doubles
     losses: Doubles
+    totals: Doubles
     guessing: float
     measured: bool
     done: float
@@ -92,13 +48,18 @@ class Course:
 
     @property
     def start(self) -> float:
-        """The first loss, which no update has touched: the median of up to three."""
-        return float(np.median(self.losses[:3]))
+        """The first loss, which no update has touched: see `start_of`."""
+        return start_of(self.losses)
+
+    @property
+    def is_penalized(self) -> bool:
+        """Whether the recorded losses hold penalties that were taken off."""
+        return bool((self.totals != self.losses).any())
 
     @property
     def noise(self) -> float:
         """Standard deviation of one loss's noise over the whole run."""
-        return _robust_noise(self.losses)
+        return robust_noise(self.losses)
 
     def level(self, share: float = 0.1) -> Level:
         """The last level: over `share` of the losses, at least ten of them."""
@@ -126,16 +87,18 @@ class Course:
 
 def course_of(record: TrainingRecord) -> Course | None:
     """The course of a record's losses: of its steps, or else of its epochs; None without any."""
-    steps, losses = _step_losses(record)
+    steps, losses, totals = _step_losses(record)
     if not len(losses):
         steps, losses = _epoch_losses(record)
+        totals = losses
     finite = np.isfinite(losses)
     if not finite.any():
         return None
-    guessing, measured = _guessing(record)
+    guessing, measured = guessed_loss(record)
     return Course(
         steps=steps[finite],
         losses=losses[finite],
+        totals=totals[finite],
         guessing=guessing,
         measured=measured,
         done=float(steps[-1]) + 1,
@@ -144,66 +107,14 @@ def course_of(record: TrainingRecord) -> Course | None:
     )
 
 
-def noise_of(losses: Doubles) -> float:
-    """Standard deviation of one loss's noise: the smaller of variance and roughness."""
-    if len(losses) < 2:
-        return 0.0
-    roughness = float((np.diff(losses) ** 2).mean() / 2)
-    return math.sqrt(min(float(losses.var(ddof=1)), roughness))
-
-
-def _robust_noise(losses: Doubles) -> float:
-    """The same from the median, so that few jumps among the losses count for nothing."""
-    if len(losses) < 2:
-        return 0.0
-    return math.sqrt(float(np.median(np.diff(losses) ** 2)) / 2 / _MEDIAN_SQUARE)
-
-
-def trend_of(levels: list[Level]) -> Trend:
-    """The robust slope through levels; without one where there are fewer than three."""
-    if len(levels) < 3:
-        return Trend(0.0, math.inf)
-    steps, means = (np.array([getattr(x, name) for x in levels]) for name in ("step", "mean"))
-    first, second = np.triu_indices(len(steps), 1)
-    slope = float(np.median((means[second] - means[first]) / (steps[second] - steps[first])))
-    scatter = means - slope * steps
-    residual = float(np.sqrt(((scatter - scatter.mean()) ** 2).sum() / (len(steps) - 2)))
-    noise = max(residual, float(np.median([level.error for level in levels])))
-    spread = float(np.sqrt(((steps - steps.mean()) ** 2).sum()))
-    return Trend(slope, noise / spread / math.sqrt(_EFFICIENCY))
-
-
-def change_point(values: Doubles) -> int:
-    """Where two means explain the values best: the index of the second part's first value."""
-    if len(values) < 2:
-        return 0
-    costs = [
-        ((values[:at] - values[:at].mean()) ** 2).sum()
-        + ((values[at:] - values[at:].mean()) ** 2).sum()
-        for at in range(1, len(values))
-    ]
-    return int(np.argmin(costs)) + 1
-
-
 def is_supervised(record: TrainingRecord) -> bool:
     """Whether the loss is one that Keras was told and that training must bring down.
 
     A model without a compiled loss, an adversarial pair say, has a loss of its own kind, of which
-    nobody promised that it falls.
+    nobody promised that it falls. Nor is that promised of targets that are all the same, by which
+    an adversary is told to deceive.
     """
-    return "loss" not in record.network or record.network["loss"] is not None
-
-
-def is_crossentropy(record: TrainingRecord) -> bool:
-    """Whether the loss is a crossentropy in nats."""
-    return "crossentropy" in _loss_name(record)
-
-
-def has_soft_targets(record: TrainingRecord) -> bool:
-    """Whether a crossentropy has targets between 0 and 1, so that 0 is out of its reach."""
-    targets = record.data.get("targets") or []
-    hard = all(one.get("integer") or one.get("one_hot") for one in targets)
-    return bool(targets) and not hard and is_crossentropy(record)
+    return record.network.get("loss", "") is not None and not has_one_target(record)
 
 
 def logged(record: TrainingRecord, name: str) -> Doubles:
@@ -212,33 +123,20 @@ def logged(record: TrainingRecord, name: str) -> Doubles:
     return np.array([math.nan if value is None else float(value) for value in values])
 
 
-def _step_losses(record: TrainingRecord) -> tuple[Doubles, Doubles]:
+def _step_losses(record: TrainingRecord) -> tuple[Doubles, Doubles, Doubles]:
+    nothing = np.empty(0), np.empty(0), np.empty(0)
     if not record.groups or not len(record.steps):
-        return np.empty(0), np.empty(0)
-    losses = record.loss.astype(np.float64)
+        return nothing
+    losses = data_losses(record)
     if not np.isfinite(losses).any():
-        return np.empty(0), np.empty(0)
-    return record.steps.astype(np.float64), losses
+        return nothing
+    return record.steps.astype(np.float64), losses, record.loss.astype(np.float64)
 
 
 def _epoch_losses(record: TrainingRecord) -> tuple[Doubles, Doubles]:
     losses = logged(record, "loss")
     each = record.network.get("steps_per_epoch") or 1
     return (np.arange(len(losses)) + 1.0) * each - 1, losses
-
-
-def _guessing(record: TrainingRecord) -> tuple[float, bool]:
-    known = (record.data.get("baseline") or {}).get("loss")
-    if known is not None and math.isfinite(known) and known > 0:
-        return float(known), True
-    if not is_crossentropy(record):
-        return math.nan, False
-    if "binary" in _loss_name(record):
-        return math.log(2), False
-    layers = [one for one in record.network.get("layers") or [] if one.get("units")]
-    outputs = [one for one in layers if one.get("output")] or layers[-1:]
-    classes = outputs[0]["units"] if len(outputs) == 1 else 0
-    return (math.log(classes), False) if classes > 1 else (math.nan, False)
 
 
 def _planned(record: TrainingRecord) -> float:
@@ -255,7 +153,3 @@ def _epochs_done(record: TrainingRecord) -> float:
     if record.groups and len(record.steps) and each:
         return max(epochs, float((record.steps[-1] + 1) / each))
     return epochs or math.nan
-
-
-def _loss_name(record: TrainingRecord) -> str:
-    return str(record.network.get("loss") or "").lower().replace("_", "")

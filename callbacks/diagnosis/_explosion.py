@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..record import TrainingRecord
+from ._first_weights import broken_from_the_start
 from ._learning import Doubles, Learning, last_rows, window_width
 from ._profile import (
     NORMALIZED_GROWTH,
@@ -71,8 +72,8 @@ def _over_depth(record: TrainingRecord, learning: Learning) -> Iterator[Explosio
     else:
         severity = Severity.ERROR if learning.is_stuck else Severity.WARNING
     text = (
-        f"from the last to the first hidden layer the gradient grows {10**growth:,.3g} times, "
-        f"{10**slope:.3g} a layer"
+        f"From the last to the first hidden layer the gradient grows {10**growth:,.3g} times, "
+        f"{10**slope:.3g} a layer."
     )
     yield Explosion(severity, 0, profile.layers, text)
 
@@ -90,8 +91,8 @@ def _forwards(record: TrainingRecord, learning: Learning) -> Iterator[Explosion]
     if not (slope >= max(FORWARD_A_LAYER, 3 * error) and growth >= FORWARD_IN_ALL):
         return
     text = (
-        f"the outputs grow {10**slope:.3g} times a layer, and the first loss is "
-        f"{learning.start:,.3g} times that of the best constant prediction"
+        f"The outputs grow {10**slope:.3g} times a layer, and the first loss is "
+        f"{learning.start:,.3g} times that of the best constant prediction."
     )
     severity = Severity.ERROR if learning.is_stuck else Severity.WARNING
     yield Explosion(severity, 0, tuple(column["path"] for column in group.columns), text)
@@ -114,6 +115,8 @@ def _to_the_end(
     before = norms[:end][np.isfinite(norms[:end])]
     losses = record.loss[:end].astype(np.float64)
     losses = losses[np.isfinite(losses)]
+    if broken_from_the_start(record):
+        return
     if len(before) < 2:
         # A NaN in the first two steps may be the data's or the loss's, an infinity is out of range.
         grew = bool(np.isinf(norms[end : end + 2]).any()) or _overflows_at_once(record)
@@ -129,7 +132,7 @@ def _to_the_end(
         return
     step = int(record.steps[min(end, len(record.steps) - 1)])
     how = f"grew to {largest:,.3g} times its size" if math.isfinite(largest) else "was out of range"
-    text = f"the gradient {how}, and from step {step} on nothing is finite any more"
+    text = f"The gradient {how}, and from step {step} on nothing is finite any more."
     first = int(record.steps[_rise(norms, end)])
     yield Explosion(Severity.ERROR, first, tuple(layers), text)
 
@@ -167,7 +170,7 @@ def _over_time(
     if not _median(loss[-width:]) > _median(loss[:width]):
         return
     above = norms > first * math.sqrt(GROWN_OVER_TIME)
-    text = f"the gradient grew {last / first:,.3g} times from the first to the last window"
+    text = f"The gradient grew {last / first:,.3g} times from the first to the last window."
     yield Explosion(Severity.ERROR, int(record.steps[int(np.argmax(above))]), tuple(layers), text)
 
 
@@ -183,8 +186,8 @@ def _jumps(
     if not rows:
         return
     text = (
-        f"at step {int(record.steps[rows[0]])} the gradient is over {JUMP:.0f} times what it was, "
-        f"and the loss jumps to over twice; {len(rows)} such steps in all"
+        f"At step {int(record.steps[rows[0]])} the gradient is over {JUMP:.0f} times what it was, "
+        f"and the loss jumps to over twice; {len(rows)} such steps in all."
     )
     severity = Severity.ERROR if learning.is_stuck else Severity.WARNING
     severity = Severity.INFO if learning.is_halfway else severity

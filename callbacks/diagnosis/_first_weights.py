@@ -7,7 +7,8 @@ import numpy as np
 
 from ..record import TrainingRecord
 from ._gains import MEASURED, constant, gain
-from ._graph import Graph, fans, learning_rate, path
+from ._graph import Graph, fans, path
+from ._rate import first_rate
 
 _FACTOR = 2.0
 _STEPS = 10.0
@@ -20,12 +21,31 @@ def begin_with_measured(graph: Graph, record: TrainingRecord) -> None:
     not: a model that was trained or loaded before is judged by its weights.
     """
     squares = _mean_squares(record)
-    moved = _STEPS * (learning_rate(record.network) or 0.0)
+    moved = _STEPS * (first_rate(record.network) or 0.0)
     for at, layer in enumerate(graph.layers):
         square = squares.get(path(layer))
         if square is not None and not _is_drawn(layer, square, moved):
             measured = {"class": MEASURED, "mean_square": square}
             graph.layers[at] = {**layer, "initializer": measured}
+
+
+def broken_from_the_start(record: TrainingRecord) -> tuple[str, ...]:
+    """Layers whose weights are NaN or infinite before the first step, as a broken run left them.
+
+    Only where the norms are those before the step, which they are beside those of the update.
+    """
+    group = record.groups.get("gradients")
+    if group is None or not {"weight_norm", "update_norm"} <= set(group.statistics):
+        return ()
+    if not len(group.data) or record.steps[0] != 0:
+        return ()
+    norms = group.data["weight_norm"][0]
+    broken = {
+        column["layer"]
+        for column, norm in zip(group.columns, norms, strict=True)
+        if column.get("connected", True) and not math.isfinite(norm)
+    }
+    return tuple(layer for layer in record.layers if layer in broken)
 
 
 def _mean_squares(record: TrainingRecord) -> dict[str, float]:

@@ -163,13 +163,3 @@ def fans(layer: Layer) -> tuple[int, int] | None:
     for size in shape[:-2]:
         field *= int(size)
     return field * int(shape[-2]), field * int(shape[-1])
-
-
-def learning_rate(network: dict[str, Any]) -> float | None:
-    """The rate that training starts with, None where it isn't known."""
-    optimizer = network.get("optimizer") or {}
-    for name in ("learning_rate", "initial_learning_rate"):
-        rate = optimizer.get(name)
-        if isinstance(rate, (int, float)):
-            return float(rate)
-    return None

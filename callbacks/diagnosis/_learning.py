@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..record import TrainingRecord
+from ._guessing import guessed_loss
+from ._levels import start_of
+from ._penalty import data_losses
 
 Doubles = npt.NDArray[np.float64]
 
@@ -14,6 +17,7 @@ ENOUGH_STEPS = 100
 ENOUGH_OF_PLAN = 0.1
 PROGRESS = 0.05
 FALLING = 0.2
+STALLED = 0.25
 ROWS_TO_JUDGE = 20
 
 
@@ -29,6 +33,7 @@ class Learning:
             planned, or all of it, and 20 rows.
         start: The first window's loss over the constant prediction's, NaN where unknown.
         still_falls: Whether the loss fell by a fifth in the second half of a run that goes on.
+        rests: Whether half of the plan is done, and the loss fell by less in the second half of it.
         is_measured: Whether the constant prediction is known. Where it is not, the share is that
             of the run's own start, and a model trained before is not told from a stuck one.
     """
@@ -39,6 +44,7 @@ class Learning:
     start: float
     still_falls: bool = False
     is_measured: bool = True
+    rests: bool = False
 
     @property
     def is_stuck(self) -> bool:
@@ -47,9 +53,19 @@ class Learning:
         return known and self.had_time and not (self.has_begun or self.still_falls)
 
     @property
+    def has_stalled(self) -> bool:
+        """Whether it rests before a quarter of the way is gone, past half of the plan."""
+        return self.is_stuck or (self.has_begun and self.rests and (self.share or 0) < STALLED)
+
+    @property
     def is_halfway(self) -> bool:
         """Whether half of what the constant prediction gets wrong is learned."""
         return self.has_begun and (self.share or 0) >= 0.5
+
+    @property
+    def is_surely_halfway(self) -> bool:
+        """Whether that is so by the constant prediction, not by a start that may be far above."""
+        return self.is_halfway and self.is_measured
 
     @property
     def evidence(self) -> str:
@@ -66,20 +82,23 @@ def learning_of(record: TrainingRecord) -> Learning:
 
     The last window's mean loss is compared with the best constant prediction's: as
     `record.data["baseline"]` gives it; else `ln(classes)`, for crossentropy; else with the run's
-    own first window. Beyond noise is three standard errors of the window's mean. Where epochs
-    tell an accuracy and the data its baseline, the better of the two shares counts, as the loss
-    holds penalties that the baseline has not.
+    own first window, or its first loss where the first steps raised it. Beyond noise is three
+    standard errors of the window's mean. Penalties on the kernels, which the baseline has not, are
+    taken off. Where epochs tell an accuracy and the data its baseline, the better of the two
+    shares counts, as the loss may hold more of the kind.
     """
-    loss = record.loss.astype(np.float64)
+    loss = data_losses(record)
     finite = loss[np.isfinite(loss)]
     if len(finite) == 0:
         return Learning(None, False, _had_time(record), math.nan)
     width = window_width(len(finite))
     first, last = finite[:width], finite[-width:]
-    constant = constant_loss(record)
-    reference = constant or float(first.mean())
-    start = float(np.median(first)) / constant if constant else math.nan
-    goes_on = _had_time(record), start, _still_falls(record, finite)
+    constant, _ = guessed_loss(record)
+    is_known = not math.isnan(constant)
+    reference = constant if is_known else min(float(first.mean()), start_of(finite))
+    start = float(np.median(first)) / constant
+    falls = _falls(finite)
+    goes_on = _had_time(record), start, falls and not _is_over(record)
     if not np.isfinite(loss[-width:]).any():  # it ended in NaN
         return Learning(-math.inf, False, *goes_on)
     if reference <= 0:  # a loss whose best value is not 0: nothing to measure a share by
@@ -90,7 +109,9 @@ def learning_of(record: TrainingRecord) -> Learning:
     gained = _gained_accuracy(record)
     if gained is not None and gained > max(share, PROGRESS):
         share, has_begun = gained, True
-    return Learning(share, has_begun, *goes_on, is_measured=bool(constant) or gained is not None)
+    known = is_known or gained is not None
+    rests = not falls and _is_half_over(record)
+    return Learning(share, has_begun, *goes_on, is_measured=known, rests=rests)
 
 
 def window_width(rows: int) -> int:
@@ -110,11 +131,12 @@ def sustained_from(holds: npt.NDArray[np.bool_]) -> int:
     return int(enough[0]) if len(enough) else len(holds) - 1
 
 
-def _still_falls(record: TrainingRecord, loss: Doubles) -> bool:
+def _falls(loss: Doubles) -> bool:
+    """Whether the loss fell by a fifth in the second half of the run."""
     middle, last = np.array_split(loss, 2)
     width = window_width(len(last))
     middle, last = middle[-width:], last[-width:]
-    if _is_over(record) or len(middle) < 2:
+    if len(middle) < 2:
         return False
     noise = math.hypot(*(float(w.std()) / math.sqrt(len(w)) for w in (middle, last)))
     fall = float(middle.mean() - last.mean())
@@ -125,6 +147,11 @@ def _is_over(record: TrainingRecord) -> bool:
     planned, steps = _planned_steps(record), record.steps
     gap = int(steps[-1] - steps[-2]) if len(steps) > 1 else 1  # not every step has a row
     return planned is not None and int(steps[-1]) + gap >= planned
+
+
+def _is_half_over(record: TrainingRecord) -> bool:
+    planned = _planned_steps(record)
+    return planned is not None and 2 * (int(record.steps[-1]) + 1) >= planned
 
 
 def _planned_steps(record: TrainingRecord) -> int | None:
@@ -138,21 +165,6 @@ def _had_time(record: TrainingRecord) -> bool:
     steps = int(record.steps[-1]) + 1
     planned = _planned_steps(record) or 0
     return _is_over(record) or steps >= max(ENOUGH_STEPS, ENOUGH_OF_PLAN * planned)
-
-
-def constant_loss(record: TrainingRecord) -> float | None:
-    """The loss of the best constant prediction, None where it is not known."""
-    known = (record.data.get("baseline") or {}).get("loss")
-    if known is not None and math.isfinite(known) and known > 0:
-        return float(known)
-    loss = str(record.network.get("loss") or "").lower().replace("_", "")
-    if loss == "binarycrossentropy":
-        return math.log(2)
-    if loss in ("categoricalcrossentropy", "sparsecategoricalcrossentropy"):
-        outputs = [layer for layer in record.network.get("layers") or [] if layer.get("units")]
-        classes = outputs[-1]["units"] if outputs else 0
-        return math.log(classes) if classes > 1 else None
-    return None
 
 
 def _gained_accuracy(record: TrainingRecord) -> float | None:

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from ..record import TrainingRecord
 from ._accuracy import is_halfway_accurate
-from ._course import Course, Level, Trend, has_soft_targets, trend_of
+from ._course import Course
+from ._guessing import has_soft_targets
+from ._levels import Level, Trend, trend_of
 
 FAIR_STEPS, FAIR_SHARE = 100, 0.1
 """Steps, and share of the plan, after which something should have been learned."""

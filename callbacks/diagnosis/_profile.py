@@ -96,12 +96,25 @@ def profile_of(record: TrainingRecord, rows: npt.NDArray[np.int64]) -> Profile |
 
 
 def hidden_layers(record: TrainingRecord) -> list[str]:
-    """Hidden layers with a kernel, without embeddings: a batch touches few of their rows."""
+    """Hidden layers with a kernel whose gradients can be compared.
+
+    Not embeddings, of which a batch touches few rows, nor what is within an attention layer:
+    queries and keys begin with gradients near 0, as all that they do at first is to average.
+    """
     group = record.groups.get("gradients")
     if group is None or len(group.data) == 0:
         return []
     looked_up = {c["layer"] for c in group.columns if c["path"].endswith("embeddings")}
-    return [layer for layer in record.hidden_kernels() if layer not in looked_up]
+    attending = tuple(
+        f"{layer['path']}/"
+        for layer in described_layers(record)
+        if str(layer.get("class")).endswith("Attention")
+    )
+    return [
+        layer
+        for layer in record.hidden_kernels()
+        if layer not in looked_up and not layer.startswith(attending)
+    ]
 
 
 def output_layers(record: TrainingRecord) -> list[str]:

@@ -11,6 +11,7 @@ from .finding import Remedy
 
 CATEGORICAL = ("categorical_crossentropy", "sparse_categorical_crossentropy")
 CROSSENTROPIES = (*CATEGORICAL, "binary_crossentropy")
+_SEVERAL = (*CATEGORICAL, "kl_divergence")
 REGRESSIONS = (
     "mean_squared_error",
     "mean_absolute_error",
@@ -99,30 +100,42 @@ class Task:
 
     @property
     def sound(self) -> tuple[str, str]:
-        """Output activation and loss that suit the targets, or else the loss."""
-        if self.kind == "classes" and self.loss not in CROSSENTROPIES:
+        """Output activation and loss that suit the targets and the units, or else the loss."""
+        kind, loss, several = self.kind, self.loss, self.units != 1
+        if loss == "poisson":
+            return "softplus", loss
+        if self.from_logits and loss in CROSSENTROPIES:
+            return "linear", loss
+        if kind == "binary" and several and self.units is not None:
+            return _SOUND["classes"]
+        if kind in ("probabilities", "continuous") and several and loss in _SEVERAL:
+            return "softmax", loss  # soft labels, or labels that were divided
+        if kind == "classes" and loss not in CROSSENTROPIES:
             return _SOUND["continuous"]
-        if self.kind is not None:
-            return _SOUND[self.kind]
-        if self.loss in CATEGORICAL or self.loss == "kl_divergence":
-            return "softmax", self.loss
-        if self.loss == "binary_crossentropy":
-            return "sigmoid", self.loss
-        return "linear", self.loss
+        if kind is not None:
+            return _SOUND[kind]
+        if loss in _SEVERAL:
+            return ("softmax", loss) if several else _SOUND["binary"]
+        return ("sigmoid" if loss == "binary_crossentropy" else "linear"), loss
 
     @property
-    def mended_output(self) -> Remedy:
-        """The output activation that suits."""
-        reason = f"its values are what {self.sound[1]} and the targets expect"
+    def remedies(self) -> tuple[Remedy, ...]:
+        """The output and the loss that suit, where they are others than now."""
+        output, loss = self.sound
         source = "Goodfellow, Bengio and Courville 2016, section 6.2.2"
-        return Remedy(kind="output_activation", value=self.sound[0], reason=reason, source=source)
-
-    @property
-    def mended_loss(self) -> Remedy:
-        """The loss that suits."""
-        reason = f"it is the likelihood of such targets with {self.sound[0]} outputs"
-        source = "Goodfellow, Bengio and Courville 2016, section 6.2.2"
-        return Remedy(kind="loss", value=self.sound[1], reason=reason, source=source)
+        mended = Remedy(
+            kind="output_activation",
+            value=output,
+            reason=f"Its values are what {loss} and the targets expect.",
+            source=source,
+        )
+        likelihood = Remedy(
+            kind="loss",
+            value=loss,
+            reason=f"It is the likelihood of such targets with {output} outputs.",
+            source=source,
+        )
+        return tuple([mended] * (output != self.activation) + [likelihood] * (loss != self.loss))
 
 
 def task_of(record: TrainingRecord) -> Task | None:

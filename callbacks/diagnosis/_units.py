@@ -1,5 +1,7 @@
 """What a record tells of units: how many of a layer sleep or are saturated, seen or inferred."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +97,13 @@ def inferred_shares(record: TrainingRecord) -> list[UnitShares]:
         for at, layer in enumerate(layers)
         for activation, units in [_applied_after(record, layer)]
     ]
+
+
+def usual_activation(record: TrainingRecord, layers: Iterable[str]) -> str | None:
+    """What most of the layers apply, None where nothing is known of them."""
+    known = {layer["path"] for layer in described_layers(record)}
+    applied = Counter(_applied_after(record, layer)[0] for layer in layers if layer in known)
+    return applied.most_common(1)[0][0] if applied else None
 
 
 def _sends_gradient(record: TrainingRecord, layers: list[str]) -> Any:

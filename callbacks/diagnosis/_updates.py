@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from ..record import TrainingRecord
-from ._course import Doubles
+from ._learning import last_rows
+from ._levels import Doubles
+from ._rate import EPSILON, clips, is_adaptive
 
 # A kernel that starts this far below the others' norm per weight was started at zero on purpose.
 _STARTED_AT_ZERO = 1e-3
@@ -63,6 +65,23 @@ def updates_of(record: TrainingRecord) -> Updates | None:
     )
 
 
+def makes_steps(record: TrainingRecord, layer: str, share: float) -> bool:
+    """Whether an adaptive optimizer makes a share of a full step of a kernel's gradient.
+
+    Of a gradient g in each weight it makes the share `g / (g + epsilon)`, small as g may be.
+    """
+    if not is_adaptive(record.network):
+        return False
+    norms = record.by_layer("gradient_norm", "kernel")[:, record.layers.index(layer)]
+    sizes = [
+        column["size"]
+        for column in record.groups["gradients"].columns
+        if column["layer"] == layer and column["part"] == "kernel"
+    ]
+    gradient = float(np.median(norms[last_rows(record)])) / max(1, sum(sizes)) ** 0.5
+    return bool(gradient > share * EPSILON)
+
+
 def sustained_peak(values: Doubles) -> float:
     """The highest median of three values in a row: a single spike is none."""
     known = values[np.isfinite(values)]
@@ -117,7 +136,7 @@ def _plain_factor(optimizer: dict[str, Any]) -> float | None:
     """What SGD makes of a rate: `1 / (1 - momentum)`; None for other optimizers."""
     if str(optimizer.get("name")).lower() != "sgd":
         return None
-    if any(optimizer.get(key) for key in ("clipnorm", "clipvalue", "global_clipnorm")):
+    if clips(optimizer):
         return None
     momentum = float(optimizer.get("momentum") or 0)
     return 1 / (1 - momentum) if 0 <= momentum < 1 else None

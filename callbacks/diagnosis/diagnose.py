@@ -1,26 +1,22 @@
 """`diagnose`: all rules on one record, their findings ordered by cause."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 
 from ..record import TrainingRecord
-from ._causes import EDGES, SYMPTOM_ORDER, Edge
-from .finding import Finding, Remedy, Severity
+from ._arranged import arranged
+from .finding import Finding
 from .gradients import exploding_gradient, vanishing_gradient
 from .initialization import poor_initialization
+from .input_scaling import unscaled_input
 from .losses import improper_loss
 from .non_finite import non_finite
 from .outputs import improper_output_activation
 from .progress import not_learning, slow_convergence
 from .rates import learning_rate_too_high, learning_rate_too_low
-from .scaling import unscaled_input, unscaled_target
-from .structure import (
-    disconnected_layer,
-    excessive_dropout,
-    missing_activation,
-    self_normalization_broken,
-)
+from .self_normalization import self_normalization_broken
+from .structure import disconnected_layer, excessive_dropout, missing_activation
 from .swings import oscillating_loss, overfitting
+from .target_scaling import unscaled_target
 from .units import dying_relu, saturated_activation
 
 Rule = Callable[[TrainingRecord], Iterator[Finding]]
@@ -49,19 +45,23 @@ RULES: tuple[Rule, ...] = (
 )
 """Every rule. A new one is a function in its family's module and an entry here."""
 
-_BADNESS = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
-# A rule sees a symptom only at the end of its window, about a tenth of the run.
-_WINDOW = 0.1
-
 
 def diagnose(record: TrainingRecord) -> list[Finding]:
-    """What is wrong with a run, root causes first, then by severity, then by when it began.
+    """What is wrong with a run: root causes first, then what they bring about, errors before all.
+
+    The order: the roots that are errors, or bring one about; the errors that follow from them;
+    the other roots and what follows from these, warnings before information. Within each, what
+    everything may bring about (`not_learning`, `slow_convergence`) comes last, the rest by when it
+    began and by how near it is to the input. So the first findings are a root and what it is best
+    seen on, and nothing mild comes before an error that it did not cause.
 
     Findings of one symptom become one, with the layers of all. `cause` is the symptom that it
     follows from: one that is present, at least a warning, not later (by more than a tenth of the
-    run, which is what the rules resolve) and in the right place. Of several, the root that is
-    worst, then earliest, then furthest upstream is named. A finding keeps its severity whatever
-    its cause is.
+    run, which is what the rules resolve) and in the right place. Of several, one that is seen in
+    the very layers is named, then the worst, then the earliest, then the furthest upstream. A
+    finding keeps its severity whatever its cause is. A warning explains an error only where its
+    degree does not bound what it does: scales, weights, the rate and what was seen in the run may;
+    an output that costs some accuracy, a share of dropout or of layers without activation may not.
 
     | Root | brings about | because |
     | --- | --- | --- |
@@ -69,6 +69,7 @@ def diagnose(record: TrainingRecord) -> list[Finding]:
     | improper output, improper loss | no progress, non-finite, swings, gradients that vanish or
       explode, later dead or saturated units | the loss cannot reach its minimum, `log 0`, or no
       gradient passes the output |
+    | improper loss | a rate too low | its gradient is small where most is wrong (Nielsen, ch. 3) |
     | unscaled target | the same without vanishing gradients, and a rate too high | errors, and
       with them gradients, have the targets' scale |
     | unscaled input | saturated and dead units, exploding gradients, a rate too high, lost
@@ -107,92 +108,3 @@ def diagnose(record: TrainingRecord) -> list[Finding]:
         List of `Finding`.
     """
     return arranged(record, (finding for rule in RULES for finding in rule(record)))
-
-
-def arranged(record: TrainingRecord, findings: Iterable[Finding]) -> list[Finding]:
-    """Findings merged by symptom, with their causes, in order."""
-    places = _places(record)
-    merged = _merged(findings, places)
-    last = float(record.steps[-1]) if record.groups and len(record.steps) else 0.0
-    caused = _with_causes(merged, places, _WINDOW * last)
-    return sorted(caused, key=_rank)
-
-
-def _rank(finding: Finding) -> tuple[bool, int, int, int]:
-    return (
-        finding.cause is not None,
-        _BADNESS[finding.severity],
-        finding.first_step,
-        SYMPTOM_ORDER.index(finding.symptom),
-    )
-
-
-def _merged(findings: Iterable[Finding], places: dict[str, int]) -> list[Finding]:
-    by_symptom: dict[str, list[Finding]] = {}
-    for finding in findings:
-        by_symptom.setdefault(finding.symptom, []).append(finding)
-    return [_one(same, places) for same in by_symptom.values()]
-
-
-def _one(same: list[Finding], places: dict[str, int]) -> Finding:
-    same = sorted(same, key=lambda finding: (_BADNESS[finding.severity], finding.first_step))
-    layers = dict.fromkeys(layer for finding in same for layer in finding.layers)
-    remedies: dict[str, Remedy] = {}
-    for remedy in (remedy for finding in same for remedy in finding.remedies):
-        remedies.setdefault(f"{remedy.kind} {remedy.value!r}", remedy)
-    return replace(
-        same[0],
-        layers=tuple(sorted(layers, key=lambda layer: places.get(layer, len(places)))),
-        first_step=min(finding.first_step for finding in same),
-        evidence=" ".join(dict.fromkeys(finding.evidence for finding in same)),
-        remedies=tuple(remedies.values()),
-    )
-
-
-def _places(record: TrainingRecord) -> dict[str, int]:
-    """Where each layer comes in the network."""
-    paths = [layer["path"] for layer in record.network.get("layers") or [] if layer.get("path")]
-    names = dict.fromkeys([*paths, *(record.layers if record.groups else ())])
-    return {name: at for at, name in enumerate(names)}
-
-
-def _with_causes(findings: list[Finding], places: dict[str, int], window: float) -> list[Finding]:
-    """Each finding with the worst, earliest, most upstream of its roots; free of circles."""
-    present = {finding.symptom: finding for finding in findings}
-    causes: dict[str, str] = {}
-    for effect in sorted(findings, key=lambda one: SYMPTOM_ORDER.index(one.symptom)):
-        roots = [
-            present[edge.root]
-            for edge in EDGES
-            if edge.effect == effect.symptom
-            and edge.root in present
-            and _explains(edge, present[edge.root], effect, places, window)
-            and not _leads_back(effect.symptom, edge.root, causes)
-        ]
-        if roots:
-            causes[effect.symptom] = min(roots, key=_rank).symptom
-    return [
-        replace(finding, cause=causes.get(finding.symptom, finding.cause)) for finding in findings
-    ]
-
-
-def _explains(
-    edge: Edge, root: Finding, effect: Finding, places: dict[str, int], window: float
-) -> bool:
-    if root.severity is Severity.INFO or root.first_step > effect.first_step + window:
-        return False
-    if edge.time != "any" and (edge.time == "start") != (effect.first_step == 0):
-        return False
-    ours = [places[layer] for layer in root.layers if layer in places]
-    theirs = [places[layer] for layer in effect.layers if layer in places]
-    if edge.place == "any" or not ours or not theirs:
-        return True
-    return min(ours) <= max(theirs) if edge.place == "before" else max(ours) >= min(theirs)
-
-
-def _leads_back(effect: str, root: str, causes: dict[str, str]) -> bool:
-    """Whether the root itself follows from the effect."""
-    at: str | None = root
-    while at is not None and at != effect:
-        at = causes.get(at)
-    return at == effect

@@ -28,6 +28,25 @@ SYMPTOMS = (
 )
 """Every symptom that a rule may name."""
 
+KINDS = (
+    "activation",
+    "initializer",
+    "normalization",
+    "output_activation",
+    "loss",
+    "input_scaling",
+    "target_scaling",
+    "clipping",
+    "learning_rate",
+    "optimizer",
+    "dropout",
+    "regularization",
+    "connect",
+    "epochs",
+    "batch_size",
+)
+"""Everything that a remedy may change."""
+
 
 class Severity(StrEnum):
     """How bad it is.
@@ -46,20 +65,47 @@ class Severity(StrEnum):
 class Remedy:
     """One change that may help.
 
+    | kind | value |
+    | --- | --- |
+    | `"activation"` | name of a hidden layer's activation, `"relu"` |
+    | `"initializer"` | name of the initializer that fits the activation, `"he_normal"` |
+    | `"normalization"` | `"batch"`: a batch normalization before each activation |
+    | `"output_activation"` | name of the output's activation, `"softmax"` |
+    | `"loss"` | name of Keras' loss function, `"categorical_crossentropy"` |
+    | `"input_scaling"` | `"standardize"`, or `"clean"`: drop or fill what is not finite |
+    | `"target_scaling"` | `{"mean": m, "std": s}` to standardize with; or `{"labels": factor}`, by
+      which divided labels become whole numbers, `None` where it can't be known |
+    | `"clipping"` | Keras' argument of the optimizer, `{"clipnorm": 1.0}` |
+    | `"learning_rate"` | the rate, `None` for what a range test finds |
+    | `"optimizer"` | Keras' lower-case name, `"adam"` |
+    | `"dropout"` | the rate, 0 for none |
+    | `"regularization"` | `{"l2": 1e-4}`, on the kernels |
+    | `"connect"` | `"residual"`: shortcuts; `None`: what is cut off must be connected by hand |
+    | `"epochs"` | `"early_stopping"`, or `None` for more of them |
+    | `"batch_size"` | `None`: a larger one |
+
+    Where an `"activation"` is followed by an `"initializer"`, that is the one for the new
+    activation.
+
     Args:
-        kind: String. What to change: `"activation"`, `"initializer"`, `"normalization"`,
-            `"output_activation"`, `"loss"`, `"input_scaling"`, `"target_scaling"`, `"clipping"`,
-            `"learning_rate"`, `"optimizer"`, `"dropout"`, `"regularization"`,
-            `"connect"`, `"epochs"` or `"batch_size"`.
+        kind: String. What to change; one of the table.
         value: What to set it to, as plain data.
         reason: String. Why, in a sentence.
         source: String. The paper or chapter that says so.
+
+    Raises:
+        ValueError: The kind is unknown.
     """
 
     kind: str
     value: Any
     reason: str
     source: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            known = ", ".join(map(repr, KINDS))
+            raise ValueError(f"`kind` must be one of {known}. Received: kind={self.kind!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +118,7 @@ class Finding:
             layer's.
         severity: `Severity`, or its name.
         first_step: Integer. The step from which on it shows, `0` where it does from the start.
-        evidence: String. The numbers, in a sentence.
+        evidence: String. The numbers, in sentences.
         remedies: Tuple of `Remedy`, the most promising first.
         cause: String. The symptom that it follows from, `None` for a root. Defaults to `None`.
 

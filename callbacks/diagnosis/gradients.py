@@ -20,7 +20,9 @@ from ._profile import (
     hidden_layers,
     profile_of,
 )
-from ._remedies import EXPLODING, VANISHING
+from ._remedies import against_exploding, against_vanishing
+from ._units import usual_activation
+from ._updates import makes_steps
 from .finding import Finding, Severity
 
 VANISHED = 3.0
@@ -54,8 +56,10 @@ def vanishing_gradient(record: TrainingRecord) -> Iterator[Finding]:
     | 3 and more | a tenth of the plan and 100 steps, and not begun | error |
     | 2 to 3 | the same | error: the first layers lag by a hundred times |
     | 1 to 2 | the same | warning |
-    | 4.2 and more | too early to say | error |
+    | 4.2 and more | too early to say | error; a warning where an adaptive optimizer, Adam say,
+      still makes a thousandth of a full step of them, as it does above 1e-3 of its epsilon |
     | 3 to 4.2 | too early to say | warning |
+    | 3 and more | at rest past half of the plan, not a quarter of the way gone | error |
     | 3 and more | begun, not halfway | warning: the first layers hardly take part |
     | 3 and more | past halfway | info |
 
@@ -84,28 +88,32 @@ def vanishing_gradient(record: TrainingRecord) -> Iterator[Finding]:
     underflow = underflowing(record, rows, layers)
     if underflow and not learning.has_begun:
         yield _vanishing(
+            record,
             underflow,
             Severity.ERROR,
             0,
-            f"the gradient of {len(underflow)} of {len(layers)} hidden layers is exactly 0, while "
-            f"those behind them have one; {learning.evidence}",
+            f"The gradient of {len(underflow)} of {len(layers)} hidden layers is exactly 0, while "
+            f"those behind them have one; {learning.evidence}.",
         )
-    elif profile is not None and (severity := _vanishing_severity(profile, learning)):
+    elif profile is not None and (severity := _vanishing_severity(record, profile, learning)):
         yield _vanishing(
+            record,
             profile.below(min(VANISHED, profile.decades) - 0.5) or profile.layers[:1],
             severity,
             _since(record, profile),
-            f"from the last to the first hidden layer the gradient{_against(record)} falls "
+            f"From the last to the first hidden layer the gradient{_against(record)} falls "
             f"{_times(profile.decades)}, {_times(profile.slope)} a layer (fitted over "
-            f"{len(profile.layers)} layers, {len(rows)} steps); {learning.evidence}",
+            f"{len(profile.layers)} layers, {len(rows)} steps); {learning.evidence}.",
         )
     elif not learning.has_begun and (share := flatness(record, rows, layers)) is not None:
         yield _vanishing(
+            record,
             tuple(layers),
             Severity.ERROR if learning.is_stuck or share < FLAT**2 else Severity.WARNING,
             0,
-            f"no hidden layer matters to the loss: their kernels' gradients are {share:.1e} of "
-            f"that of the output's bias at most; {learning.evidence}",
+            f"No hidden layer matters to the loss: their kernels' gradients are {share:.1e} of "
+            f"that of the output's bias at most; {learning.evidence}.",
+            by_weights=True,
         )
 
 
@@ -147,7 +155,8 @@ def exploding_gradient(record: TrainingRecord) -> Iterator[Finding]:
     found = sorted(explosions(record, learning), key=lambda one: one.severity != Severity.ERROR)
     if found:
         first = min(one.first_step for one in found)
-        evidence = "; ".join([*(one.evidence for one in found), learning.evidence])
+        signs = " ".join(one.evidence for one in found)
+        evidence = f"{signs} {learning.evidence[:1].upper()}{learning.evidence[1:]}."
         layers = _in_order(record, found)
         yield Finding(
             symptom="exploding_gradient",
@@ -155,22 +164,31 @@ def exploding_gradient(record: TrainingRecord) -> Iterator[Finding]:
             severity=found[0].severity,
             first_step=first,
             evidence=evidence,
-            remedies=EXPLODING,
+            remedies=against_exploding(usual_activation(record, layers), record),
         )
 
 
-def _vanishing(layers: tuple[str, ...], severity: Severity, first: int, text: str) -> Finding:
+def _vanishing(
+    record: TrainingRecord,
+    layers: tuple[str, ...],
+    severity: Severity,
+    first: int,
+    text: str,
+    by_weights: bool = False,
+) -> Finding:
     return Finding(
         symptom="vanishing_gradient",
         layers=layers,
         severity=severity,
         first_step=first,
         evidence=text,
-        remedies=VANISHING,
+        remedies=against_vanishing(usual_activation(record, layers), by_weights=by_weights),
     )
 
 
-def _vanishing_severity(profile: Profile, learning: Learning) -> Severity | None:
+def _vanishing_severity(
+    record: TrainingRecord, profile: Profile, learning: Learning
+) -> Severity | None:
     if not (profile.slope >= STEEP and profile.is_clear):
         return None
     decades = profile.decades
@@ -181,7 +199,10 @@ def _vanishing_severity(profile: Profile, learning: Learning) -> Severity | None
     if decades < VANISHED:
         return None
     if not learning.has_begun:
-        return Severity.ERROR if decades >= HOPELESS else Severity.WARNING
+        hopeless = decades >= HOPELESS and not makes_steps(record, _ends(profile)[0], 10**-VANISHED)
+        return Severity.ERROR if hopeless else Severity.WARNING
+    if learning.has_stalled:
+        return Severity.ERROR
     return Severity.INFO if learning.is_halfway else Severity.WARNING
 
 

@@ -9,18 +9,14 @@ from ..record import TrainingRecord
 from ._first_weights import begin_with_measured
 from ._gains import constant, gain
 from ._graph import Graph, Layer, fans, is_activation, is_kernel, is_shape, kind, path
-from .finding import Finding, Remedy, Severity
+from ._guessing import is_crossentropy
+from ._learning import learning_of
+from ._rate import EPSILON, is_adaptive
+from ._remedies import initializer
+from .finding import Finding, Severity
 
-_ADAPTIVE = frozenset(
-    {
-        *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax"),
-        *("Ftrl", "Lion", "Nadam", "RMSprop"),
-    }
-)
-_EPSILON = 1e-7
 _STALLED = -4.0
 _NOTABLE = 2.0
-_NAMES = {"glorot": "glorot_uniform", "he": "he_normal", "lecun": "lecun_normal"}
 
 
 def poor_initialization(record: TrainingRecord) -> Iterator[Finding]:
@@ -45,7 +41,9 @@ def poor_initialization(record: TrainingRecord) -> Iterator[Finding]:
     Error for SGD from D <= -4, between ReLU networks of 22 layers with Glorot (-3.3), which
     converged, and of 30 (-4.5), which did not (He et al. 2015, figures 2 and 3). Error for Adam
     and its like, which don't see the gradient's scale until it falls below their epsilon, from
-    D <= -7. Upwards the same bounds.
+    D <= -7. Upwards the same bounds for crossentropies, which rank outputs of any scale; other
+    losses have outputs that are that much too large, whatever the optimizer makes of the gradient:
+    error from D >= 4. A warning where half of the way is gone.
 
     Reference:
         Glorot and Bengio 2010; He et al. 2015, section 2.2; Goodfellow, Bengio and Courville
@@ -62,21 +60,24 @@ def poor_initialization(record: TrainingRecord) -> Iterator[Finding]:
     worst = max(chains, key=lambda chain: abs(chain.log_scale))
     if abs(worst.log_scale) <= _NOTABLE:
         return
-    optimizer = record.network.get("optimizer") or {}
-    bound = -math.log10(_EPSILON) if optimizer.get("name") in _ADAPTIVE else -_STALLED
+    free = worst.log_scale < 0 or is_crossentropy(record)
+    patient = is_adaptive(record.network) and free
+    bound = -math.log10(EPSILON) if patient else -_STALLED
+    learns = bool(record.groups) and learning_of(record).is_surely_halfway
+    is_fatal = abs(worst.log_scale) >= bound and not learns
     off = [at for at in worst.layers if abs(_excess(graph, at) or 0.0) > 0.01]
     layer = graph.layers[off[0]]
     needed = _facts(graph, off[0])
     yield Finding(
         symptom="poor_initialization",
         layers=tuple(path(graph.layers[at]) for at in off),
-        severity=Severity.ERROR if abs(worst.log_scale) >= bound else Severity.WARNING,
+        severity=Severity.ERROR if is_fatal else Severity.WARNING,
         first_step=0,
-        evidence=f"over {len(worst.layers)} layers the signal changes by a factor of "
+        evidence=f"Over {len(worst.layers)} layers the signal changes by a factor of "
         f"{10**worst.log_scale:.2g}: {path(layer)} has the variance {gain(layer):.3g} / fan_in "
         f"({_drawn_by(layer)}), {needed.name if needed else 'its activation'} needs "
-        f"{_needed_gain(graph, off[0]):.3g} / fan_in",
-        remedies=(_remedy(needed),),
+        f"{_needed_gain(graph, off[0]):.3g} / fan_in.",
+        remedies=(initializer(needed.name if needed else None),),
     )
 
 
@@ -93,9 +94,9 @@ def _alike(graph: Graph) -> Iterator[Finding]:
         layers=tuple(path(graph.layers[at]) for at in found),
         severity=Severity.ERROR if found[worst][0] else Severity.WARNING,
         first_step=0,
-        evidence=f"{path(graph.layers[worst])} starts with the same value in all weights "
-        f"({_drawn_by(graph.layers[worst])}): {found[worst][1]}",
-        remedies=(_remedy(_facts(graph, worst)),),
+        evidence=f"Layer {path(graph.layers[worst])} starts with the same value in all weights "
+        f"({_drawn_by(graph.layers[worst])}): {found[worst][1]}.",
+        remedies=(initializer(graph.activation(worst)),),
     )
 
 
@@ -215,13 +216,3 @@ def _drawn_by(layer: Layer) -> str:
     name = drawn.pop("class", None)
     numbers = ", ".join(f"{k}={v}" for k, v in drawn.items() if isinstance(v, (int, float)))
     return f"{name}({numbers})"
-
-
-def _remedy(facts: ActivationFacts | None) -> Remedy:
-    facts = facts or ACTIVATION_FACTS["linear"]
-    return Remedy(
-        kind="initializer",
-        value=_NAMES[facts.initializer],
-        reason=f"with {facts.name} it keeps the signal's variance from layer to layer",
-        source="Géron, chapter 11, table 11-1; He et al. 2015, section 2.2",
-    )

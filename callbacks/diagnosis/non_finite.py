@@ -2,34 +2,25 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ..record import TrainingRecord
 from ._course import logged
+from ._first_weights import broken_from_the_start
+from ._remedies import CLIPPING, against_steep_slopes, initializer, slower
+from ._units import usual_activation
 from .finding import Finding, Remedy, Severity
 
 _LOSS_SCALING_HALVES = 40
 
-_REMEDIES = (
-    Remedy(
-        kind="clipping",
-        value=1.0,
-        reason="A clipped gradient bounds the step that a single batch can take.",
-        source="Pascanu et al. 2013, On the difficulty of training recurrent neural networks",
-    ),
-    Remedy(
-        kind="learning_rate",
-        value=1e-3,
-        reason="Losses overflow where steps overshoot further each time.",
-        source="LeCun et al. 1998, Efficient BackProp, section 4.6",
-    ),
-)
+_FRESH = "What is NaN stays NaN: only weights that are drawn anew can be trained."
 _CLEAN_INPUT = Remedy(
     kind="input_scaling",
     value="clean",
-    reason="One NaN in a batch makes every weight NaN: drop or fill the values.",
+    reason="One NaN in a batch makes every weight NaN: drop or fill such values.",
     source="Géron, Hands-On Machine Learning, chapter 2, Data Cleaning",
 )
 
@@ -42,18 +33,27 @@ def non_finite(record: TrainingRecord) -> Iterator[Finding]:
     finite gradients is one that the loop did not show. Steps that loss scaling skipped are its
     way to find its scale, which takes 39 halvings from 2^15 to the smallest float16: 40 and more
     skipped steps in a row are an overflow that no scale avoids. Values that are not finite in
-    `record.data["inputs"]` count from step 0 on.
+    `record.data["inputs"]` count from step 0 on, and so do weights that are so before it.
 
     No threshold is involved: an update with NaN leaves weights that no later step mends, so it
     is always an error.
     """
     bad = sum(int(one.get("non_finite") or 0) for one in record.data.get("inputs") or [])
     if bad:
-        yield _finding((), 0, f"The inputs hold {bad:,} values that are NaN or infinite.", True)
+        evidence = f"The inputs hold {bad:,} values that are NaN or infinite."
+        yield _finding((), 0, evidence, (_CLEAN_INPUT,))
+    broken = broken_from_the_start(record)
+    if broken:
+        evidence = f"The weights of {len(broken)} layers are not finite before the first step."
+        fresh = replace(initializer(usual_activation(record, broken)), reason=_FRESH)
+        yield _finding(broken, 0, evidence, (fresh,))
+        return
+    remedies = (*against_steep_slopes(record), CLIPPING, slower(record))
     rows = _bad_rows(record)
     if rows.any():
         at = int(rows.argmax())
-        yield _finding(_layers_at(record, at), int(record.steps[at]), _evidence(record, at), False)
+        layers, step = _layers_at(record, at), int(record.steps[at])
+        yield _finding(layers, step, _evidence(record, at), remedies)
         return
     skipped = _endless_skips(record)
     if skipped is not None:
@@ -62,24 +62,26 @@ def non_finite(record: TrainingRecord) -> Iterator[Finding]:
             skipped,
             f"From step {skipped} on every step was skipped: the gradients overflow whatever the "
             "loss scale.",
-            False,
+            remedies,
         )
         return
     logs = logged(record, "loss")
     if len(logs) and not np.isfinite(logs[-1]) and _logs_a_loss(record):
         at = int(np.flatnonzero(~np.isfinite(logs))[0])
         step = at * int(record.network.get("steps_per_epoch") or 0)
-        yield _finding((), step, f"The logged loss is {logs[at]} in epoch {at + 1}.", False)
+        yield _finding((), step, f"The logged loss is {logs[at]} in epoch {at + 1}.", remedies)
 
 
-def _finding(layers: tuple[str, ...], step: int, evidence: str, is_input: bool) -> Finding:
+def _finding(
+    layers: tuple[str, ...], step: int, evidence: str, remedies: tuple[Remedy, ...]
+) -> Finding:
     return Finding(
         symptom="non_finite",
         layers=layers,
         severity=Severity.ERROR,
         first_step=step,
         evidence=evidence,
-        remedies=(_CLEAN_INPUT,) if is_input else _REMEDIES,
+        remedies=remedies,
     )
 
 

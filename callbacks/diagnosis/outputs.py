@@ -61,21 +61,20 @@ def improper_output_activation(record: TrainingRecord) -> Iterator[Finding]:
             severity=verdict[0],
             first_step=0,
             evidence=verdict[1],
-            remedies=(task.mended_output, *_loss_too(task)),
+            remedies=_remedies(task),
         )
 
 
-def _loss_too(task: Task) -> Iterator[Remedy]:
-    # An output that suits the targets needs a loss that suits it.
-    if task.kind is not None and task.sound[1] != task.loss and task.loss not in REGRESSIONS:
-        yield task.mended_loss
+def _remedies(task: Task) -> tuple[Remedy, ...]:
+    # A regression's loss is not the output's to change.
+    return tuple(one for one in task.remedies if one.kind != "loss" or task.loss not in REGRESSIONS)
 
 
 def _constant(task: Task) -> Verdict:
     if task.activation == "softmax" and task.units == 1:
         return Severity.ERROR, (
-            "softmax over one unit is 1 whatever the input; Keras trains the logit behind it, so "
-            "that the loss may fall while every answer stays the same"
+            "Softmax over one unit is 1 whatever the input; Keras trains the logit behind it, so "
+            "that the loss may fall while every answer stays the same."
         )
     return None
 
@@ -90,18 +89,21 @@ def _for_crossentropy(task: Task) -> Verdict:
     if name == right or (name in _POSITIVE and loss in CATEGORICAL):
         return None
     if loss == "kl_divergence" and (name == "sigmoid" or name in _POSITIVE):
-        return Severity.WARNING, f"{name} outputs do not sum to 1, as {loss} presumes"
+        return Severity.WARNING, f"Outputs of {name} do not sum to 1, as {loss} presumes."
     if name in _PROBABILITIES and loss != "kl_divergence":
         return Severity.WARNING, (
             f"Keras trains the logits behind {name} as if they were behind {right}, for {loss}: "
-            "the classes come out right, their probabilities do not"
+            "the classes come out right, their probabilities do not."
         )
     if name in _POSITIVE:
-        return Severity.WARNING, f"{name} exceeds 1, where {loss} clips it and has no gradient"
+        return (
+            Severity.WARNING,
+            f"Values of {name} exceed 1, where {loss} clips them and has no gradient.",
+        )
     low, high = RANGES[name]
     return Severity.ERROR, (
-        f"{name} puts out {_interval(low, high)}, {loss} takes it for probabilities: outside of 0 "
-        "to 1 it is clipped and has no gradient"
+        f"The output, {name}, gives {_interval(low, high)}; {loss} takes it for probabilities: "
+        "outside of 0 to 1 it is clipped and has no gradient."
     )
 
 
@@ -113,13 +115,13 @@ def _interval(low: float, high: float) -> str:
 def _for_logits(task: Task) -> Verdict:
     if task.activation in _PROBABILITIES:
         return Severity.INFO, (
-            f"the loss has from_logits=True behind {task.activation}: Keras takes the logits all "
-            "the same, and warns"
+            f"The loss has from_logits=True behind {task.activation}: Keras takes the logits all "
+            "the same, and warns."
         )
     low, high = RANGES[task.activation]
     if math.isfinite(low) or math.isfinite(high):
         return Severity.WARNING, (
-            f"the loss takes logits, any number; {task.activation} puts out {_interval(low, high)}"
+            f"The loss takes logits, any number; {task.activation} gives {_interval(low, high)}."
         )
     return None
 
@@ -129,7 +131,7 @@ def _for_positive(task: Task) -> Verdict:
     low = RANGES.get(task.activation, (0.0, 0.0))[0]
     if task.loss == "poisson" and low < 0:
         return Severity.ERROR, (
-            f"{task.activation} gives negative values, of which poisson takes the logarithm: NaN"
+            f"The output, {task.activation}, may be negative, and poisson takes its logarithm: NaN."
         )
     return None
 
@@ -140,6 +142,8 @@ def _out_of_range(task: Task) -> Verdict:
         return None
     least, most, mean, std = (float(value) for value in values if value is not None)
     if task.loss in HINGES:
+        if task.activation in _PROBABILITIES:
+            return None  # the loss is the wrong one, and `improper_loss` says so
         least, most = -1.0, 1.0  # what Keras makes of 0 and 1
     low, high = RANGES[task.activation]
     margin = 1e-6 * max(1.0, abs(least), abs(most))
@@ -151,9 +155,9 @@ def _out_of_range(task: Task) -> Verdict:
     if lost < _SOME and not _far_out(low, high, least, most, std):
         return None
     return severity, (
-        f"{task.activation} puts out {_interval(low, high)}, the targets reach from {least:.4g} "
-        f"to {most:.4g} (mean {mean:.4g}, deviation {std:.4g}): about {min(lost, 1):.0%} of their "
-        "variance or more is out of reach"
+        f"The output, {task.activation}, gives {_interval(low, high)}; the targets reach from "
+        f"{least:.4g} to {most:.4g} (mean {mean:.4g}, deviation {std:.4g}): about "
+        f"{min(lost, 1):.0%} of their variance or more is out of reach."
     )
 
 

@@ -7,18 +7,12 @@ import numpy as np
 
 from ..record import TrainingRecord
 from ._accuracy import accuracy_against_loss, has_learned_accuracy
-from ._course import (
-    SURE,
-    Course,
-    Level,
-    change_point,
-    course_of,
-    is_crossentropy,
-    is_supervised,
-    logged,
-    trend_of,
-)
+from ._course import Course, course_of, is_supervised, logged
+from ._guessing import is_crossentropy
+from ._levels import SURE, Level, change_point, trend_of
 from ._pace import FIRM_SHARE, HALF, had_time, maturity_of, slowness_of
+from ._penalty import has_unknown_penalty
+from ._remedies import ADAM, NORMALIZATION, range_test
 from .finding import Finding, Remedy, Severity
 
 MATERIAL = 0.01
@@ -28,45 +22,18 @@ _NEAR = 0.1
 _HARDLY = 0.1
 _GROWING = 1.5
 
-_NOT_LEARNING = (
-    Remedy(
-        kind="learning_rate",
-        value=1e-3,
-        reason="Most runs that stand still have a rate of the wrong order.",
-        source="Géron, Hands-On Machine Learning, chapter 10, Learning Rate",
-    ),
-    Remedy(
-        kind="optimizer",
-        value="adam",
-        reason="Its steps do not shrink with the gradients on a plateau.",
-        source="Kingma & Ba 2015, Adam",
-    ),
-    Remedy(
-        kind="normalization",
-        value="batch",
-        reason="It keeps each layer's signal in its activation's active range.",
-        source="Ioffe & Szegedy 2015, Batch Normalization",
-    ),
+_STEADY = "A steady fall without noise bears a larger rate; a range test tells how large."
+_WEAKER = Remedy(
+    kind="regularization",
+    value={"l2": 1e-4},
+    reason="The penalty outweighs what the data say: the weights shrink and nothing else.",
+    source="Nielsen, Neural Networks and Deep Learning, chapter 3, Regularization",
 )
-_SLOW = (
-    Remedy(
-        kind="learning_rate",
-        value=None,
-        reason="A steady fall without noise bears a larger rate.",
-        source="Smith 2017, Cyclical Learning Rates",
-    ),
-    Remedy(
-        kind="optimizer",
-        value="adam",
-        reason="A step size for each weight gets through flat directions sooner.",
-        source="Kingma & Ba 2015, Adam",
-    ),
-    Remedy(
-        kind="epochs",
-        value=None,
-        reason="The loss was still falling.",
-        source="Goodfellow et al. 2016, Deep Learning, section 11.4",
-    ),
+_MORE_EPOCHS = Remedy(
+    kind="epochs",
+    value=None,
+    reason="The loss was still falling.",
+    source="Goodfellow, Bengio and Courville 2016, section 11.4",
 )
 
 
@@ -79,9 +46,10 @@ def not_learning(record: TrainingRecord) -> Iterator[Finding]:
     standard errors and by 0.01 of it (AutoTrainer: a gain of less than 0.01) is not learning,
     once the noise of the last tenth, quarter or half leaves no room for a tenth of the way, and
     unless the validation loss, which no dropout raises, or the accuracy, which no penalty or
-    class weight shifts, is better than guessing. A loss far above the baseline that has fallen
-    from its start and rests there may be a penalty or a weighting: with crossentropy and no
-    accuracy, or with a regularizer, this is a warning at the most.
+    class weight shifts, is better than guessing. L1 and L2 penalties on the kernels are taken off
+    by the recorded norms. A loss far above the baseline that has fallen from its start and rests
+    there may be a weighting, or a penalty that isn't known: with crossentropy and no accuracy, or
+    with another regularizer, this is a warning at the most.
 
     Fair: at least 100 steps, or 10 epochs of together 30, and 0.1 of the planned epochs (400
     steps without a plan); an error from 0.25 of them on (1,000 steps). A plateau is left at an
@@ -113,7 +81,8 @@ def not_learning(record: TrainingRecord) -> Iterator[Finding]:
         return
     if maturity < FIRM_SHARE or (maturity < HALF and _leaves_a_plateau(record)):
         severity = Severity.WARNING
-    yield _not_learning(severity, _since(course), _stuck_evidence(course))
+    outweighed = _is_outweighed(course)
+    yield _not_learning(severity, _since(course), _stuck_evidence(course), outweighed)
 
 
 def slow_convergence(record: TrainingRecord) -> Iterator[Finding]:
@@ -141,18 +110,20 @@ def slow_convergence(record: TrainingRecord) -> Iterator[Finding]:
             severity=Severity.ERROR if slow.is_hopeless else Severity.WARNING,
             first_step=0,
             evidence=slow.evidence,
-            remedies=_SLOW,
+            remedies=(range_test(_STEADY), ADAM, _MORE_EPOCHS),
         )
 
 
-def _not_learning(severity: Severity, step: int, evidence: str) -> Finding:
+def _not_learning(
+    severity: Severity, step: int, evidence: str, outweighed: bool = False
+) -> Finding:
     return Finding(
         symptom="not_learning",
         layers=(),
         severity=severity,
         first_step=step,
         evidence=evidence,
-        remedies=_NOT_LEARNING,
+        remedies=(*[_WEAKER] * outweighed, range_test(), ADAM, NORMALIZATION),
     )
 
 
@@ -171,7 +142,12 @@ def _stuck(record: TrainingRecord, course: Course) -> Severity | None:
     if later.falls and later.slope * course.done / 2 < -MATERIAL * now.mean:
         return None
     explained = is_crossentropy(record) and has_learned_accuracy(record) is None
-    return Severity.WARNING if explained or _is_regularized(record) else Severity.ERROR
+    return Severity.WARNING if explained or has_unknown_penalty(record) else Severity.ERROR
+
+
+def _is_outweighed(course: Course) -> bool:
+    """Whether the penalties were the larger part of the loss when the run began."""
+    return float(np.median((course.totals - course.losses)[:3])) > course.start
 
 
 def _is_below_guessing(record: TrainingRecord, course: Course) -> bool:
@@ -201,10 +177,6 @@ def _last_validation(record: TrainingRecord) -> list[float]:
     values = logged(record, "val_loss")[-3:]
     values = values[np.isfinite(values)]
     return [float(np.median(values)) / 0.95] if len(values) else []
-
-
-def _is_regularized(record: TrainingRecord) -> bool:
-    return any(one.get("kernel_regularizer") for one in record.network.get("layers") or [])
 
 
 def _leaves_a_plateau(record: TrainingRecord) -> bool:
@@ -241,4 +213,5 @@ def _stuck_evidence(course: Course) -> str:
         against = f"and began at {course.start:.4g}"
     else:
         against = f"against {course.guessing:.4g} for the best constant prediction"
-    return f"After {course.done:.0f} steps the loss is {now.mean:.4g} ± {now.error:.2g}, {against}."
+    which = "the loss without its penalties" if course.is_penalized else "the loss"
+    return f"After {course.done:.0f} steps {which} is {now.mean:.4g} ± {now.error:.2g}, {against}."

@@ -1,11 +1,12 @@
 """Rules on the layers and how they are connected, read from `record.network`."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 
 from ..record import TrainingRecord
-from ._gains import gain
-from ._graph import Graph, channels_in, is_activation, is_kernel, is_maximum, is_shape, kind, path
+from ._graph import Graph, channels_in, is_kernel, is_maximum, is_shape, kind, path
+from ._learning import learning_of
 from .finding import Finding, Remedy, Severity
 
 _MOST_DROPPED = 0.5
@@ -25,7 +26,7 @@ def missing_activation(record: TrainingRecord) -> Iterator[Finding]:
     attention's projections).
 
     Threshold: warning; error where no layer of the whole network is nonlinear, for then it is a
-    linear model of the same inputs.
+    linear model of the same inputs, until half of the way is gone: some tasks are linear.
 
     Reference:
         Goodfellow, Bengio and Courville 2016, section 6.1; UMLAUT (Schoop et al. 2021), its
@@ -38,25 +39,32 @@ def missing_activation(record: TrainingRecord) -> Iterator[Finding]:
     if not found:
         return
     linear = not any(_is_nonlinear(graph, at) for at in range(len(graph.layers)))
+    learns = bool(record.groups) and learning_of(record).is_surely_halfway
     names = tuple(path(graph.layers[at]) for at in found)
     yield Finding(
         symptom="missing_activation",
         layers=names,
-        severity=Severity.ERROR if linear else Severity.WARNING,
+        severity=Severity.ERROR if linear and not learns else Severity.WARNING,
         first_step=0,
-        evidence="the network is a linear function of its inputs: no layer has an activation"
+        evidence="The network is a linear function of its inputs: no layer has an activation."
         if linear
-        else f"{len(found)} of {len(graph.hidden())} hidden layers have no activation before the "
-        "next dense or convolutional layer, so that the two are one linear layer",
+        else f"Of {len(graph.hidden())} hidden layers {len(found)} have no activation before the "
+        "next dense or convolutional layer, so that the two are one linear layer.",
         remedies=(
             Remedy(
                 kind="activation",
-                value="relu",
-                reason="two linear layers in a row compute nothing that one can't",
+                value=_usual(graph),
+                reason="Two linear layers in a row compute nothing that one can't.",
                 source="Goodfellow, Bengio and Courville 2016, section 6.1",
             ),
         ),
     )
+
+
+def _usual(graph: Graph) -> str:
+    """The activation that most hidden layers have, ReLU where none has one."""
+    names = Counter(graph.activation(at) for at in graph.hidden())
+    return next((name for name, _ in names.most_common() if name not in (None, "linear")), "relu")
 
 
 def _joins_the_next(graph: Graph, at: int) -> bool:
@@ -125,25 +133,26 @@ def excessive_dropout(record: TrainingRecord) -> Iterator[Finding]:
     noise = _noise(graph, rates)
     found = sorted({*high, *empty})
     evidence = [
-        f"{rates[at]:g} of {path(graph.layers[at])}'s inputs are dropped" for at in high[:3]
+        f"A share of {rates[at]:g} of {path(graph.layers[at])}'s inputs is dropped."
+        for at in high[:3]
     ]
     evidence += [
-        f"{share:.0%} of the samples lose all units in {path(graph.layers[at])}"
+        f"In {path(graph.layers[at])} {share:.0%} of the samples lose all units."
         for at, share in list(empty.items())[:3]
     ]
     if noise >= _DROWNED:
-        evidence.append(f"in a row they make {noise:.3g} times the signal's mean square")
+        evidence.append(f"In a row they make {noise:.3g} times the signal's mean square.")
     yield Finding(
         symptom="excessive_dropout",
         layers=tuple(path(graph.layers[at]) for at in found),
         severity=Severity.ERROR if high and noise >= _DROWNED else Severity.WARNING,
         first_step=0,
-        evidence="; ".join(evidence),
+        evidence=" ".join(evidence),
         remedies=(
             Remedy(
                 kind="dropout",
                 value=0.2,
-                reason="0.5 in hidden layers is the most that helps, and narrow ones bear less",
+                reason="In hidden layers 0.5 is the most that helps, and narrow ones bear less.",
                 source="Srivastava et al. 2014, section 7.3",
             ),
         ),
@@ -196,86 +205,15 @@ def disconnected_layer(record: TrainingRecord) -> Iterator[Finding]:
         layers=found,
         severity=Severity.ERROR if 2 * len(cut) > len(kernels) else Severity.WARNING,
         first_step=0,
-        evidence=f"no gradient reaches {len(found)} of {len(layers)} trainable layers: they stay "
-        "as they were initialized",
+        evidence=f"No gradient reaches {len(found)} of {len(layers)} trainable layers: they stay "
+        "as they were initialized.",
         remedies=(
             Remedy(
                 kind="connect",
                 value=None,
-                reason="something between these layers and the loss has no derivative, or they "
-                "do not lead to it",
+                reason="Something between these layers and the loss has no derivative, or they "
+                "do not lead to it.",
                 source="TensorFlow, Introduction to gradients and automatic differentiation",
             ),
         ),
     )
-
-
-def self_normalization_broken(record: TrainingRecord) -> Iterator[Finding]:
-    """SELU without the conditions under which it normalizes itself.
-
-    Signal: hidden layers with SELU and, among them, kernels whose variance is not 1 / fan_in
-    (outside 0.95 to 1.1 of it, the theorem's domain), plain dropout, or another normalization;
-    layers that are not dense and inputs without mean 0 and deviation 1 where they are known.
-
-    Threshold: warning; info where only the layers' kind or the inputs are outside the theorem:
-    such networks train, the property just isn't proved for them.
-
-    Reference:
-        Klambauer et al. 2017, theorem 1; Géron, chapter 11, "SELU".
-    """
-    graph = Graph(record.network)
-    if not graph.known:
-        return
-    selu = [at for at in graph.hidden() if graph.activation(at) == "selu"]
-    if not selu or 2 * len(selu) < len(graph.hidden()):
-        return
-    broken = [one for at in selu for one in _broken_at(graph, at)]
-    outside = _outside(graph, selu, record)
-    if not (broken or outside):
-        return
-    reasons = list(dict.fromkeys([*(why for _, why in broken), *outside]))
-    yield Finding(
-        symptom="self_normalization_broken",
-        layers=tuple(dict.fromkeys(path(graph.layers[at]) for at, _ in broken)),
-        severity=Severity.WARNING if broken else Severity.INFO,
-        first_step=0,
-        evidence=f"{len(selu)} hidden layers with SELU, but " + "; ".join(reasons[:4]),
-        remedies=(
-            Remedy(
-                kind="initializer",
-                value="lecun_normal",
-                reason="SELU keeps mean 0 and variance 1 with LeCun normal kernels, standardized "
-                "inputs, alpha dropout and no other normalization",
-                source="Klambauer et al. 2017, theorem 1",
-            ),
-        ),
-    )
-
-
-def _broken_at(graph: Graph, at: int) -> Iterator[tuple[int, str]]:
-    value = gain(graph.layers[at])
-    if value is not None and not 0.95 <= value <= 1.1:
-        yield at, f"kernels with variance {value:.3g} / fan_in, not 1 / fan_in"
-    for after in graph.after(at):
-        layer = graph.layers[after]
-        if is_kernel(layer):
-            break
-        if layer.get("normalizes"):
-            yield after, f"a {kind(layer)} between them"
-        if kind(layer) in ("Dropout", "GaussianDropout", "SpatialDropout2D") and layer.get("rate"):
-            yield after, f"a {kind(layer)}, where AlphaDropout would keep the mean"
-        if layer.get("merges") or not (is_shape(layer) or is_activation(layer)):
-            break
-
-
-def _outside(graph: Graph, selu: list[int], record: TrainingRecord) -> list[str]:
-    reasons = []
-    if any(kind(graph.layers[at]) != "Dense" for at in selu):
-        reasons.append("not all of them are dense")
-    inputs = record.data.get("inputs") or []
-    normalized = any(layer.get("normalizes") for layer in graph.layers[: min(selu)])
-    for one in [] if normalized else inputs:
-        mean, std = one.get("mean"), one.get("std")
-        if mean is not None and std is not None and not (abs(mean) < 0.5 and 0.5 < std < 2):
-            reasons.append(f"inputs with mean {mean:.3g} and deviation {std:.3g}")
-    return reasons

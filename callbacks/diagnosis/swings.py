@@ -7,19 +7,10 @@ import numpy as np
 
 from ..record import TrainingRecord
 from ._accuracy import accuracies, has_learned_accuracy
-from ._course import (
-    SURE,
-    Course,
-    Doubles,
-    Level,
-    Trend,
-    course_of,
-    is_supervised,
-    logged,
-    noise_of,
-    trend_of,
-)
+from ._course import Course, course_of, is_supervised, logged
+from ._levels import SURE, Doubles, Level, Trend, noise_of, trend_of
 from ._pace import FIRM_SHARE, maturity_of
+from ._remedies import CLIPPING, slower
 from .finding import Finding, Remedy, Severity
 
 _SHARE_OF_EPOCHS = 0.2
@@ -35,31 +26,17 @@ _GENERALIZATION_LOSS = 0.05
 _STRIP = 5
 
 _PRECHELT = "Prechelt 1998, Early Stopping - But When?"
-_STEADIER = (
-    Remedy(
-        kind="learning_rate",
-        value=None,
-        reason="Steps that overshoot the valley swing from side to side of it.",
-        source="LeCun et al. 1998, Efficient BackProp, section 4.6",
-    ),
-    Remedy(
-        kind="batch_size",
-        value=None,
-        reason="A larger batch's gradient is less noisy.",
-        source="Smith et al. 2018, Don't Decay the Learning Rate, Increase the Batch Size",
-    ),
-    Remedy(
-        kind="clipping",
-        value=1.0,
-        reason="It bounds the step that a single batch can take.",
-        source="Pascanu et al. 2013, On the difficulty of training recurrent neural networks",
-    ),
+_LARGER_BATCH = Remedy(
+    kind="batch_size",
+    value=None,
+    reason="A larger batch's gradient is less noisy.",
+    source="Smith et al. 2018, Don't Decay the Learning Rate, Increase the Batch Size",
 )
 _REGULARIZED = (
     Remedy(
         kind="dropout",
         value=0.2,
-        reason="Units can't rely on one another to memorize.",
+        reason="Units that may be missing can't be relied on to memorize.",
         source="Srivastava et al. 2014, Dropout",
     ),
     Remedy(
@@ -88,7 +65,8 @@ def oscillating_loss(record: TrainingRecord) -> Iterator[Finding]:
     of them, are a finding. A small batch's noise is in the standard errors, so it is none.
 
     A loss that alternates from step to step leaves the means alone. Roughness over variance is 1
-    for noise and 2 for pure alternation; above 1.5, and beyond noise, with a deviation above
+    for noise and 2 for pure alternation; above 1.5, and beyond four standard errors of it over the
+    batches of an epoch (`1 / sqrt(batches)`, as their order may repeat), with a deviation above
     0.05 of guessing, it is a finding. The batches' own means are taken out where an epoch is ten
     steps or fewer, as unshuffled batches alternate too.
 
@@ -112,7 +90,7 @@ def oscillating_loss(record: TrainingRecord) -> Iterator[Finding]:
         severity=Severity.ERROR if far and maturity_of(course) >= FIRM_SHARE else Severity.WARNING,
         first_step=0,
         evidence=f"{told}; the loss is {course.level(0.25).mean:.4g}.",
-        remedies=_STEADIER,
+        remedies=(slower(record), _LARGER_BATCH, CLIPPING),
     )
 
 
@@ -232,5 +210,7 @@ def _alternates(record: TrainingRecord, course: Course, whole: float) -> bool:
         losses = losses - own
     variance = float(losses.var(ddof=1))
     roughness = float((np.diff(losses) ** 2).mean() / 2)
-    needed = max(_ALTERNATES, 1 + 4 / math.sqrt(len(losses)))
+    # Keras shuffles in the same order after a seed was set: the same batches come round again.
+    count = min(len(losses), cycle) if cycle > _SMALL_CYCLE else len(losses)
+    needed = max(_ALTERNATES, 1 + 4 / math.sqrt(count))
     return roughness > needed * variance > 0 and math.sqrt(variance) > _LOSS_SWING * whole

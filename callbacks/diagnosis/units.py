@@ -12,7 +12,7 @@ import numpy as np
 from ..record import TrainingRecord
 from ._learning import Learning, learning_of, sustained_from
 from ._profile import has_shortcuts
-from ._remedies import SATURATED_UNITS, against_dying
+from ._remedies import against_dying, against_saturation
 from ._units import (
     UnitShares,
     counted_shares,
@@ -49,6 +49,7 @@ def dying_relu(record: TrainingRecord) -> Iterator[Finding]:
     | --- | --- | --- |
     | all | not begun, no shortcut around the layer | error: no signal gets past it |
     | 90% | a tenth of the plan and 100 steps, and not begun | error |
+    | 90% | at rest past half of the plan, not a quarter of the way gone | error |
     | the bound | not begun, or begun and not halfway | warning |
     | 90% | past halfway | info: the network has units to spare |
 
@@ -121,7 +122,8 @@ def _dead(one: UnitShares, learning: Learning, record: TrainingRecord) -> Severi
     if learning.is_halfway:
         return Severity.INFO if share >= NEARLY_ALL else None
     if learning.has_begun:
-        return Severity.WARNING
+        stalled = learning.has_stalled and share >= NEARLY_ALL
+        return Severity.ERROR if stalled else Severity.WARNING
     blocked = share == 1 and not has_shortcuts(record)
     stuck = learning.is_stuck and share >= NEARLY_ALL
     return Severity.ERROR if blocked or stuck else Severity.WARNING
@@ -145,9 +147,9 @@ def _dying(
         evidence=(
             f"{worst.now:.0%} of {worst.layer}'s {_units(worst)} are dead {when}"
             f"{'' if from_start or rate is None else f', at a rate of {rate:.3g}'}"
-            f"{'' if worst.seen else ' (their biases have no gradient)'}; {learning.evidence}"
+            f"{'' if worst.seen else ' (their biases have no gradient)'}; {learning.evidence}."
         ),
-        remedies=against_dying(from_start, rate),
+        remedies=against_dying(worst.activation, record, rate, from_start),
     )
 
 
@@ -186,8 +188,8 @@ def _saturation(found: list[tuple[UnitShares, Severity]], learning: Learning) ->
         layers=tuple(one.layer for one, _ in found),
         severity=_worst(found),
         first_step=min(_since(one, _bound(one)) for one, _ in found),
-        evidence=f"{counted if worst.seen else inferred} {worst.activation}; {learning.evidence}",
-        remedies=SATURATED_UNITS,
+        evidence=f"{counted if worst.seen else inferred} {worst.activation}; {learning.evidence}.",
+        remedies=against_saturation(worst.activation),
     )
 
 

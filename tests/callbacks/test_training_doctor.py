@@ -373,7 +373,7 @@ def test_not_finite_is_firm_at_once_and_any_error_at_the_end():
 
 
 def found(severity, symptom="not_learning", **options):
-    options = {"layers": (), "first_step": 0, "evidence": "the loss is 1"} | options
+    options = {"layers": (), "first_step": 0, "evidence": "The loss is 1."} | options
     return Finding(symptom=symptom, severity=severity, **options)
 
 

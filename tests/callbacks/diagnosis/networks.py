@@ -1,6 +1,7 @@
 """Builders of network and data descriptions, for the rules that read nothing else."""
 
 from trainwell.callbacks import TrainingRecord
+from trainwell.callbacks._rows import Rows
 
 GLOROT = {"class": "GlorotUniform"}
 HE = {"class": "HeNormal"}
@@ -81,3 +82,28 @@ def record(described, target=None, given=None):
     """A record of a network and of its data."""
     data = {"targets": [target] if target else [], "inputs": [given] if given else []}
     return TrainingRecord(described, data)
+
+
+def deep(depth, initializer, activation="relu", optimizer="SGD", between=()):
+    """A network of `depth` alike hidden layers of 64 units."""
+    layers = [one for _ in range(depth) for one in (dense(64, activation, initializer), *between)]
+    rate = {"name": optimizer, "learning_rate": 0.01}
+    return network(*layers, dense(3, "softmax"), features=64, optimizer=rate)
+
+
+def connections(*connected):
+    """A record of layers of which a gradient reaches some."""
+    columns = [
+        {
+            "path": f"layer_{at}/kernel",
+            "layer": f"layer_{at}",
+            "part": "kernel",
+            "shape": [2, 2],
+            "size": 4,
+            "connected": one,
+        }
+        for at, one in enumerate(connected)
+    ]
+    made = TrainingRecord()
+    made.add_group(Rows("gradients", columns, ("gradient_norm",)))
+    return made

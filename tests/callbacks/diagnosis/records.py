@@ -43,6 +43,11 @@ def dense_network(depth=4, activation="relu", units=32, classes=10, **changes):
     return {**network, **changes}
 
 
+def norms_over_depth(depth, ratio):
+    """Kernel norms of `depth` hidden layers, each `ratio` times its successor's, and an output."""
+    return np.append(ratio ** np.arange(depth - 1, -1, -1.0), 1)
+
+
 def record_of(
     depth=4,
     steps=100,

@@ -118,6 +118,11 @@ ENTROPY = -(0.5 * math.log(0.5) + 2 * 0.25 * math.log(0.25))
         ("binary_crossentropy", np.array([[0.0], [1], [1], [1]]), 0.5623351446),
         ("poisson", np.array([0.0, 2, 4]), 2 - 2 * math.log(2)),
         ("hinge", np.array([-1, 1, 1, 1]), 0.5),
+        ("squared_hinge", np.array([-1, 1, 1, 1]), 0.75),
+        ("log_cosh", np.array([-2.0, 2]), math.log(math.cosh(2))),
+        ("huber", np.array([-3.0, -3, 3, 3]), 2.5),
+        ("huber", np.array([0.0, 1, 2]), 1 / 3),
+        ("Huber", np.array([0.0, 1, 2]), None),  # its delta isn't known
         ("mean_squared_logarithmic_error", np.exp([0.0, 2, 4]) - 1, 8 / 3),
         ("sparse_categorical_crossentropy", CLASSES / 255, None),
         ("binary_crossentropy", np.array([-1.0, 1]), None),
@@ -133,16 +138,23 @@ def test_the_best_constant(loss, y, expected):
     assert best_constant(loss, y) == (None if expected is None else pytest.approx(expected))
 
 
-@pytest.mark.parametrize("loss", ["mse", "mae", "binary_crossentropy", "poisson"])
+@pytest.mark.parametrize(
+    "loss", ["mse", "mae", "binary_crossentropy", "poisson", "squared_hinge", "log_cosh", "huber"]
+)
 def test_no_constant_is_better(loss):
     y = (np.random.default_rng(0).random(200) < 0.3).astype(float)
+    signs = 2 * y - 1
     constants = np.linspace(0.001, 0.999, 999)[:, None]
+    around = 2 * constants - 1
     with np.errstate(all="ignore"):
         losses = {
             "mse": (y - constants) ** 2,
             "mae": np.abs(y - constants),
             "binary_crossentropy": -np.log(np.where(y == 1, constants, 1 - constants)),
             "poisson": constants - y * np.log(constants),
+            "squared_hinge": np.maximum(0, 1 - signs * around) ** 2,
+            "huber": (y - constants) ** 2 / 2,
+            "log_cosh": np.log(np.cosh(y - constants)),
         }[loss].mean(axis=1)
     assert best_constant(loss, y) == pytest.approx(losses.min(), abs=2e-3)
     assert best_constant(loss, y) <= losses.min() + 1e-12

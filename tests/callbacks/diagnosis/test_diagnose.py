@@ -5,8 +5,9 @@ import pytest
 from records import LN_10, record_of
 
 from trainwell.callbacks import TrainingRecord
+from trainwell.callbacks.diagnosis._arranged import arranged
 from trainwell.callbacks.diagnosis._causes import EDGES, SYMPTOM_ORDER
-from trainwell.callbacks.diagnosis.diagnose import RULES, arranged, diagnose
+from trainwell.callbacks.diagnosis.diagnose import RULES, diagnose
 from trainwell.callbacks.diagnosis.finding import SYMPTOMS, Finding, Remedy, Severity
 
 
@@ -116,10 +117,96 @@ def test_gradients_vanish_below_saturated_units(saturated, vanishing, cause):
     assert dict(found)["vanishing_gradient"] == cause
 
 
+def test_the_cause_in_the_very_layer_is_nearer_than_a_worse_one_elsewhere():
+    found = order(
+        finding("improper_output_activation", "output"),
+        finding("unscaled_input", "hidden_1", severity="warning"),
+        finding("dying_relu", "hidden_1", step=12),
+    )
+    assert dict(found)["dying_relu"] == "unscaled_input"
+
+
 def test_units_die_above_poor_weights():
     poor = finding("poor_initialization", "hidden_2")
     assert dict(order(poor, finding("dying_relu", "hidden_3")))["dying_relu"]
     assert dict(order(poor, finding("dying_relu", "hidden_1")))["dying_relu"] is None
+
+
+def test_a_mild_root_explains_no_error_and_comes_after_it():
+    mild = finding("improper_output_activation", severity="warning")
+    assert order(mild, finding("vanishing_gradient"), finding("not_learning")) == [
+        ("vanishing_gradient", None),
+        ("not_learning", "vanishing_gradient"),
+        ("improper_output_activation", None),
+    ]
+    severe = finding("improper_output_activation")
+    assert order(severe, finding("vanishing_gradient")) == [
+        ("improper_output_activation", None),
+        ("vanishing_gradient", "improper_output_activation"),
+    ]
+    # Of its own degree it may be the cause.
+    assert order(mild, finding("slow_convergence", severity="warning"))[1][1]
+
+
+@pytest.mark.parametrize(
+    ("root", "effect"),
+    [
+        ("unscaled_input", "dying_relu"),
+        ("unscaled_target", "exploding_gradient"),
+        ("poor_initialization", "vanishing_gradient"),
+        ("learning_rate_too_high", "non_finite"),
+        ("dying_relu", "not_learning"),
+        ("improper_loss", "not_learning"),
+    ],
+)
+def test_scales_and_what_was_seen_early_explain_errors_even_as_warnings(root, effect):
+    assert order(finding(root, severity="warning"), finding(effect)) == [
+        (root, None),
+        (effect, root),
+    ]
+
+
+@pytest.mark.parametrize(
+    "telling", ["vanishing_gradient", "dying_relu", "saturated_activation", "exploding_gradient"]
+)
+def test_the_first_three_are_the_root_and_what_it_is_best_seen_on(telling):
+    found = order(
+        finding("not_learning"),
+        finding("slow_convergence"),
+        finding("excessive_dropout", severity="warning"),
+        finding("overfitting", severity="warning"),
+        finding(telling, step=50),
+        finding("poor_initialization"),
+    )
+    assert [symptom for symptom, _ in found[:2]] == ["poor_initialization", telling]
+    assert [symptom for symptom, _ in found[2:4]] == ["not_learning", "slow_convergence"]
+    assert found[4:] == [("excessive_dropout", None), ("overfitting", None)]
+
+
+def test_errors_are_the_first_of_the_roots_and_warnings_that_bring_errors_the_next():
+    assert order(
+        finding("unscaled_input", severity="warning"),
+        finding("dying_relu"),
+        finding("missing_activation"),
+        finding("overfitting", severity="info"),
+    ) == [
+        ("missing_activation", None),
+        ("unscaled_input", None),
+        ("dying_relu", "unscaled_input"),
+        ("overfitting", None),
+    ]
+
+
+def test_a_warning_between_a_root_and_an_error_stands_between_them():
+    assert order(
+        finding("unscaled_input", severity="warning"),
+        finding("saturated_activation", severity="warning"),
+        finding("vanishing_gradient"),
+    ) == [
+        ("unscaled_input", None),
+        ("saturated_activation", "unscaled_input"),
+        ("vanishing_gradient", "saturated_activation"),
+    ]
 
 
 def test_findings_of_one_symptom_become_one():
@@ -143,7 +230,10 @@ def test_no_set_of_findings_makes_a_circle():
     for _ in range(200):
         chosen = rng.permutation(SYMPTOMS)[: rng.integers(1, len(SYMPTOMS) + 1)]
         steps = rng.integers(0, 3, len(chosen)) * rng.integers(0, 50)
-        found = arranged(record, map(finding_at, chosen.tolist(), steps.tolist()))
+        severities = rng.choice(["error", "warning", "info"], len(chosen))
+        found = arranged(
+            record, map(finding_at, chosen.tolist(), steps.tolist(), severities.tolist())
+        )
         causes = {one.symptom: one.cause for one in found}
         for symptom in causes:
             at, seen = causes[symptom], {symptom}
@@ -151,9 +241,17 @@ def test_no_set_of_findings_makes_a_circle():
                 assert at in causes and at not in seen
                 seen.add(at)
                 at = causes[at]
-        rooted = [one.cause is None for one in found]
-        assert rooted == sorted(rooted, reverse=True) and rooted[0]
+        assert found[0].cause is None
+        places = {one.symptom: at for at, one in enumerate(found)}
+        for one in found:
+            assert places[root_of(one.symptom, causes)] <= places[one.symptom]
 
 
-def finding_at(symptom, step):
-    return finding(symptom, step=step)
+def root_of(symptom, causes):
+    while causes[symptom] is not None:
+        symptom = causes[symptom]
+    return symptom
+
+
+def finding_at(symptom, step, severity):
+    return finding(symptom, step=step, severity=severity)

@@ -2,17 +2,12 @@
 
 import numpy as np
 import pytest
-from records import LN_10, dense_network, record_of
+from records import LN_10, dense_network, norms_over_depth, record_of
 
 from trainwell.callbacks import TrainingRecord
 from trainwell.callbacks.diagnosis.gradients import exploding_gradient, vanishing_gradient
 
 SIGMOID = 0.25  # its largest slope
-
-
-def falling(depth, ratio):
-    """Kernel norms of `depth` hidden layers, each `ratio` times its successor's, and an output."""
-    return np.append(ratio ** np.arange(depth - 1, -1, -1.0), 1)
 
 
 def only(findings):
@@ -32,7 +27,7 @@ def exploding(**options):
 
 
 def test_a_deep_sigmoid_network_that_does_not_learn():
-    finding = only(vanishing(depth=8, kernel=falling(8, SIGMOID), activation="sigmoid"))
+    finding = only(vanishing(depth=8, kernel=norms_over_depth(8, SIGMOID), activation="sigmoid"))
     assert finding.symptom == "vanishing_gradient" and finding.severity == "error"
     assert finding.layers[0] == "hidden_1" and "hidden_8" not in finding.layers
     assert finding.first_step == 0
@@ -51,15 +46,40 @@ def test_a_deep_sigmoid_network_that_does_not_learn():
         (9, 30, LN_10, "error"),  # 4.8: rounded away
         (9, 1, LN_10, "error"),  # seen before training
         (9, 100, 0.8 * LN_10, "warning"),  # learns, mostly in its last layers
+        (9, 500, 0.8 * LN_10, "error"),  # rests there at the end of the plan
+        (9, 500, 0.7 * LN_10, "warning"),
         (9, 100, 0.1, "info"),  # has learned
         (4, 100, 0.8 * LN_10, None),  # Nielsen's networks, which train
         (2, 100, LN_10, None),
     ],
 )
 def test_vanishing_is_judged_with_depth_and_progress(depth, steps, loss, severity):
-    kernel = falling(depth, SIGMOID)
+    kernel = norms_over_depth(depth, SIGMOID)
     found = vanishing(depth=depth, kernel=kernel, steps=steps, loss=loss, activation="sigmoid")
     assert [finding.severity for finding in found] == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "scale", "severity"),
+    # 4 to the 8th less than the last layer's norm, over 32² weights: 4.8e-7 each, or 4.8e-11.
+    [("SGD", 1.0, "error"), ("Adam", 1.0, "warning"), ("Adam", 1e-4, "error")],
+)
+def test_adam_makes_full_steps_of_small_gradients(optimizer, scale, severity):
+    network = dense_network(9, "sigmoid", optimizer={"name": optimizer, "learning_rate": 0.001})
+    kernel = scale * norms_over_depth(9, SIGMOID)
+    assert only(vanishing(depth=9, kernel=kernel, steps=30, network=network)).severity == severity
+
+
+def test_what_is_within_an_attention_layer_has_no_place_in_the_profile():
+    record = record_of(depth=8, kernel=norms_over_depth(8, SIGMOID), baseline=LN_10)
+    assert only(vanishing_gradient(record)).severity == "error"
+    for column, layer in zip(
+        record.groups["gradients"].columns, record.network["layers"], strict=True
+    ):
+        if layer["path"] < "hidden_8":  # but for the last, and the output
+            layer |= {"path": f"attention_{layer['path']}", "class": "MultiHeadAttention"}
+            column["layer"] = f"{layer['path']}/query"
+    assert not list(vanishing_gradient(record))
 
 
 @pytest.mark.parametrize("depth", [2, 10, 60])
@@ -68,7 +88,7 @@ def test_a_solved_network_has_tiny_gradients_everywhere(depth):
 
 
 def test_a_gentle_slope_over_many_layers_and_a_single_layer_far_behind_are_none():
-    assert not vanishing(depth=60, kernel=falling(60, 0.8))  # 5.7 decades, 0.1 a layer
+    assert not vanishing(depth=60, kernel=norms_over_depth(60, 0.8))  # 5.7 decades, 0.1 a layer
     kernel = np.ones(9)
     kernel[0] = 1e-6
     assert not vanishing(depth=8, kernel=kernel)
@@ -84,7 +104,7 @@ def test_a_slope_within_the_scatter_of_the_layers_is_none():
 
 def test_it_is_dated_from_when_it_began():
     kernel = np.ones((200, 9))
-    kernel[60:] = falling(8, SIGMOID)
+    kernel[60:] = norms_over_depth(8, SIGMOID)
     assert only(vanishing(depth=8, steps=200, kernel=kernel)).first_step == 60
 
 
@@ -131,13 +151,13 @@ def test_records_without_gradients_are_silent():
     ],
 )
 def test_growth_over_depth(ratio, loss, severity):
-    found = exploding(depth=10, kernel=falling(10, ratio), loss=loss)
+    found = exploding(depth=10, kernel=norms_over_depth(10, ratio), loss=loss)
     assert [finding.severity for finding in found] == ([severity] if severity else [])
 
 
 def test_growth_behind_batch_normalization_is_by_design():
     network = dense_network(30)
-    plain = record_of(30, kernel=falling(30, 1.2108), network=network)  # 256 times
+    plain = record_of(30, kernel=norms_over_depth(30, 1.2108), network=network)  # 256 times
     assert only(exploding_gradient(plain)).severity == "error"
     network["layers"] += [{"path": f"bn_{at}", "normalizes": True} for at in range(30)]
     assert not list(exploding_gradient(plain))

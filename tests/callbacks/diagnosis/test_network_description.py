@@ -181,6 +181,42 @@ def test_wrapped_and_recurrent_layers():
     assert last["initializer"] == {"class": "RandomNormal", "mean": 0.0, "stddev": 0.01}
 
 
+class Quartic(keras.regularizers.Regularizer):
+    def __call__(self, x):
+        return keras.ops.sum(x**4)
+
+
+@pytest.mark.parametrize(
+    ("options", "strengths", "penalized"),
+    [
+        ({}, None, False),
+        ({"kernel_regularizer": "l2"}, {"l1": 0.0, "l2": 0.01}, False),
+        ({"kernel_regularizer": keras.regularizers.L1(0.25)}, {"l1": 0.25, "l2": 0.0}, False),
+        ({"kernel_regularizer": keras.regularizers.L1L2(0.5, 2)}, {"l1": 0.5, "l2": 2.0}, False),
+        ({"kernel_regularizer": Quartic()}, {"l1": None, "l2": None}, False),
+        ({"bias_regularizer": "l2"}, None, True),
+        ({"activity_regularizer": "l1"}, None, True),
+    ],
+)
+def test_regularizers_tell_their_strengths(options, strengths, penalized):
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1, **options)])
+    (only,) = described(model)["layers"]
+    assert (only["kernel_regularizer"], only["penalized"]) == (strengths, penalized)
+
+
+def test_what_penalizes_other_weights_than_the_kernel():
+    model = keras.Sequential(
+        [
+            keras.Input((5,)),
+            layers.Embedding(7, 3, embeddings_regularizer="l2"),
+            layers.LSTM(2, recurrent_regularizer="l2"),
+            layers.ActivityRegularization(l2=0.1),
+            layers.Dense(1),
+        ]
+    )
+    assert [layer["penalized"] for layer in described(model)["layers"]] == [True] * 3 + [False]
+
+
 def test_lambdas_are_described_without_a_warning(recwarn):
     model = keras.Sequential([keras.Input((2,)), layers.Lambda(lambda x: 2 * x), layers.Dense(1)])
     model.compile("sgd", lambda y, p: keras.ops.mean(p))

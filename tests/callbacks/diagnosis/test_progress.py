@@ -2,40 +2,17 @@
 
 import numpy as np
 import pytest
+from courses import falling, noise, run
 from records import LN_10, dense_network, record_of
 
 from trainwell.callbacks._rows import SKIPPED
+from trainwell.callbacks.diagnosis._penalty import data_losses
+from trainwell.callbacks.diagnosis.gradients import exploding_gradient
 from trainwell.callbacks.diagnosis.non_finite import non_finite
 from trainwell.callbacks.diagnosis.progress import not_learning, slow_convergence
 from trainwell.callbacks.diagnosis.swings import oscillating_loss, overfitting
 
 RUNS = 300
-
-
-def run(losses, planned_steps=None, *, accuracy=None, val=None, guessing=0.1, **options):
-    """A run of 50 steps an epoch: its losses, and its epochs' logs from them."""
-    losses = np.asarray(losses, float)
-    planned = (planned_steps or len(losses)) / 50
-    options.setdefault("network", dense_network(1, planned_epochs=planned, steps_per_epoch=50))
-    options.setdefault("baseline", LN_10)
-    epochs = [{"loss": float(part.mean())} for part in np.array_split(losses, len(losses) // 50)]
-    for name, values in (("accuracy", accuracy), ("val_loss", val)):
-        for logs, value in zip(epochs, values if values is not None else [], strict=False):
-            logs[name] = float(value)
-    record = record_of(1, len(losses), loss=losses, epochs=epochs, **options)
-    if accuracy is not None:
-        record.data["baseline"]["accuracy"] = guessing
-        record.data["samples"] = 5000
-    return record
-
-
-def noise(seed, steps, size=0.3):
-    return size * np.random.default_rng(seed).standard_normal(steps)
-
-
-def falling(steps, pace, floor=0.2, start=2.4):
-    """An exponential from `start` to `floor` with a time constant of `pace` steps."""
-    return floor + (start - floor) * np.exp(-np.arange(steps) / pace)
 
 
 def severities(rule, record):
@@ -98,6 +75,51 @@ def test_a_loss_above_guessing_may_be_a_penalty():
     assert severities(not_learning, run(penalized, accuracy=np.full(20, 0.1))) == ["error"]
 
 
+def regularized(strengths, losses, **options):
+    """A run of kernels with a norm of 5 and 1,024 weights each, hidden ones with a penalty."""
+    network = dense_network(1, planned_epochs=20)
+    network["layers"][0]["kernel_regularizer"] = strengths
+    return run(losses, network=network, **options)
+
+
+@pytest.mark.parametrize(
+    ("strengths", "penalty"),
+    [
+        ({"l1": 0.0, "l2": 0.4}, 0.4 * 25),
+        # Uniform weights with |W| = 5 have the mean sqrt(3) / 2 * 5 / 32.
+        ({"l1": 0.01, "l2": 0.0}, 0.01 * 1024 * np.sqrt(3) / 2 * 5 / 32),
+        ({"l1": 0.01, "l2": 0.4}, 0.4 * 25 + 0.01 * 1024 * np.sqrt(3) / 2 * 5 / 32),
+        ({"l1": 0.0, "l2": 0.0}, 0.0),
+    ],
+)
+def test_what_a_penalty_adds_is_taken_off(strengths, penalty):
+    stuck = LN_10 + noise(0, 1000, 0.05)
+    learned = falling(1000, 100) + noise(0, 1000, 0.05)
+    assert severities(not_learning, regularized(strengths, penalty + stuck, weight=5)) == ["error"]
+    assert severities(not_learning, regularized(strengths, penalty + learned, weight=5)) == []
+    record = regularized(strengths, penalty + stuck, weight=5)
+    (found,) = not_learning(record)
+    assert ("regularization" in [one.kind for one in found.remedies]) == (penalty > LN_10)
+    np.testing.assert_allclose(data_losses(record), stuck, atol=1e-5)
+
+
+def test_a_penalty_that_is_not_known_is_only_warned_of():
+    penalized = 4 + 3 * np.exp(-np.arange(1000) / 50) + noise(0, 1000, 0.05)
+    options = {"accuracy": np.full(20, 0.1)}
+    unknown = {"l1": None, "l2": None}
+    assert severities(not_learning, regularized(unknown, penalized, weight=5, **options)) == [
+        "warning"
+    ]
+    # No norms were recorded.
+    assert severities(not_learning, regularized({"l1": 0, "l2": 0.1}, penalized, **options)) == [
+        "warning"
+    ]
+    assert severities(not_learning, regularized(None, penalized, weight=5, **options)) == ["error"]
+    record = regularized(None, penalized, weight=5, **options)
+    record.network["layers"][0]["penalized"] = True  # its outputs
+    assert severities(not_learning, record) == ["warning"]
+
+
 def test_dropout_raises_the_training_loss_alone():
     losses = LN_10 + noise(0, 1000, 0.05)
     assert severities(not_learning, run(losses, val=np.full(20, 1.5))) == []
@@ -122,6 +144,24 @@ def test_a_trained_model_and_a_loss_of_its_own_are_left_alone():
     assert severities(not_learning, run(0.05 + noise(0, 1000, 0.01))) == []
     adversarial = dense_network(1, planned_epochs=20, loss=None)
     assert severities(not_learning, run(noise(0, 1000) + 3, network=adversarial)) == []
+
+
+def test_an_adversary_that_is_told_to_deceive_is_left_alone():
+    fooled = run(0.7 + noise(0, 1000, 0.05), baseline=None, network=dense_network(
+        1, planned_epochs=20, loss="binary_crossentropy"))  # fmt: skip
+    assert severities(not_learning, fooled) == ["warning"]
+    fooled.data["targets"] = [{"min": 1.0, "max": 1.0}]
+    assert severities(not_learning, fooled) == []
+
+
+def test_hinges_of_probabilities_have_no_constant_to_be_compared_with():
+    # One of ten classes: the best constant, -1, costs 0.2; what softmax can make is 0.9 and more.
+    network = dense_network(1, planned_epochs=20, loss="hinge")
+    assert severities(not_learning, run(falling(1000, 100, 0.9, 1.1), network=network,
+                                        baseline=0.2)) == []  # fmt: skip
+    network["layers"][-1]["activation"] = "linear"
+    assert severities(not_learning, run(falling(1000, 100, 0.9, 1.1), network=network,
+                                        baseline=0.2)) == ["error"]  # fmt: skip
 
 
 def test_a_loss_without_a_baseline_is_judged_against_its_start_and_only_warned_of():
@@ -150,6 +190,23 @@ def test_the_wrong_answers_that_a_loss_allows_are_no_contradiction():
         binary = run(falling(1000, 100, 0.5, 0.8), baseline=np.log(2), network=two, guessing=0.5,
                      accuracy=np.full(20, reached))  # fmt: skip
         assert severities(not_learning, binary) == expected
+
+
+@pytest.mark.parametrize(
+    ("loss", "scale", "expected"),
+    [
+        ("binary_crossentropy", 1.0, ["error"]),
+        ("binary_crossentropy", 0.4, []),  # weights of samples or classes scale it
+        ("binary_focal_crossentropy", 1.0, []),  # a wrong answer may cost less than ln 2
+        ("mean_squared_error", 1.0, []),
+    ],
+)
+def test_the_bound_is_that_of_an_unscaled_plain_crossentropy(loss, scale, expected):
+    network = dense_network(1, planned_epochs=20, classes=1, loss=loss)
+    losses = scale * falling(1000, 100, 0.05, 0.7)
+    made = run(losses, baseline=np.log(2), network=network, guessing=0.5,
+               accuracy=np.full(20, 0.5))  # fmt: skip
+    assert severities(not_learning, made) == expected
 
 
 def test_what_is_missing_keeps_the_rules_silent():
@@ -233,6 +290,16 @@ def test_alternating_steps_are_found_and_small_batches_are_not():
     assert severities(oscillating_loss, run(alternating, network=network)) == []
 
 
+def test_batches_that_come_round_in_the_same_order_are_no_swings():
+    # 36 batches of their own difficulty, as `fit` repeats their order after `set_random_seed`.
+    seen = 0
+    for seed in range(RUNS):
+        losses = np.tile(1 + noise(seed, 36), 20) + noise(seed + RUNS, 720, 0.02)
+        network = dense_network(1, planned_epochs=20, steps_per_epoch=36)
+        seen += severities(oscillating_loss, run(losses, network=network)) != []
+    assert seen <= 0.01 * RUNS
+
+
 @pytest.mark.parametrize("size", [0.1, 0.5, 1.0])
 def test_how_often_noise_is_taken_for_swings(size):
     def sound(seed):
@@ -304,6 +371,22 @@ def test_a_layer_whose_gradient_alone_overflows_is_named():
     norms[30, 0] = np.inf
     [finding] = non_finite(run(np.full(100, 2.0), kernel=norms))
     assert finding.layers == ("hidden_1",) and finding.first_step == 30
+
+
+def test_weights_that_were_broken_before_are_not_this_runs_doing():
+    options = {"kernel": np.nan, "loss": np.nan, "update": np.nan, "network": dense_network(2)}
+    data = {"inputs": [{"non_finite": 0}]}
+    broken = record_of(2, 10, weight=[1.0, np.nan, np.nan], **options)
+    broken.data |= data
+    [finding] = non_finite(broken)
+    assert (finding.layers, finding.first_step) == (("hidden_2", "output"), 0)
+    assert finding.remedies[0].kind == "initializer"
+    assert list(exploding_gradient(broken)) == []
+    sound = record_of(2, 10, weight=1.0, **options)
+    sound.data |= data
+    assert [one.symptom for one in exploding_gradient(sound)] == ["exploding_gradient"]
+    [finding] = non_finite(sound)
+    assert finding.remedies[0].kind == "clipping"
 
 
 def test_skipped_steps_are_loss_scaling_until_they_never_end():

@@ -4,7 +4,8 @@ from networks import BINARY, CLASSES, ONE_HOT, dense, network, plain, record, ta
 
 from trainwell.callbacks import TrainingRecord
 from trainwell.callbacks._data_description import describe_arrays
-from trainwell.callbacks.diagnosis.scaling import unscaled_input, unscaled_target
+from trainwell.callbacks.diagnosis.input_scaling import unscaled_input
+from trainwell.callbacks.diagnosis.target_scaling import unscaled_target
 
 ADAM = {"name": "Adam", "learning_rate": 0.001}
 

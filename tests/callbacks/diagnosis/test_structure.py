@@ -9,12 +9,15 @@ from networks import (
     HE,
     ONE_HOT,
     ZEROS,
+    connections,
+    deep,
     dense,
     network,
     plain,
     record,
     targets,
 )
+from records import record_of
 
 from trainwell.callbacks import TrainingRecord
 from trainwell.callbacks._rows import Rows
@@ -22,11 +25,11 @@ from trainwell.callbacks.diagnosis._gains import gain
 from trainwell.callbacks.diagnosis.initialization import poor_initialization
 from trainwell.callbacks.diagnosis.losses import improper_loss
 from trainwell.callbacks.diagnosis.outputs import improper_output_activation
+from trainwell.callbacks.diagnosis.self_normalization import self_normalization_broken
 from trainwell.callbacks.diagnosis.structure import (
     disconnected_layer,
     excessive_dropout,
     missing_activation,
-    self_normalization_broken,
 )
 
 
@@ -147,6 +150,8 @@ def test_several_outputs_and_unknown_ones_are_silent():
         ("softmax", CATEGORICAL, 3, targets([3], 0, 1, integer=True, distinct=2), ["warning"]),
         ("softmax", "mse", 3, ONE_HOT, ["warning"]),
         ("sigmoid", "mean_absolute_error", 1, BINARY, ["warning"]),
+        ("softmax", "hinge", 3, ONE_HOT, ["warning"]),
+        ("linear", "squared_hinge", 1, BINARY, []),
         ("linear", "mse", 1, targets([], -3, 3), []),
         ("linear", "mse", 4, targets([], -3, 3), ["error"]),
         ("tanh", "hinge", 1, targets([1], -1, 1, integer=True, distinct=2), []),
@@ -198,6 +203,14 @@ def test_without_data_a_loss_is_judged_by_its_units_alone():
 )
 def test_layers_without_an_activation_between_them(layers, expected):
     assert severities(missing_activation, network(*layers)) == expected
+
+
+@pytest.mark.parametrize(("loss", "expected"), [(1.0, "warning"), (2.0, "error")])
+def test_a_linear_network_that_learns_had_a_linear_task(loss, expected):
+    made = record_of(2, 100, loss=loss, baseline=np.log(10))
+    made.network |= {"layers": network(dense(16), dense(16), dense(3))["layers"]}
+    (found,) = missing_activation(made)
+    assert found.severity == expected
 
 
 def test_the_ends_of_branches_need_no_activation():
@@ -279,12 +292,6 @@ def test_the_gain_of_an_initializer(initializer, shape, expected):
     assert value == (None if expected is None else pytest.approx(expected))
 
 
-def deep(depth, initializer, activation="relu", optimizer="SGD", between=()):
-    layers = [one for _ in range(depth) for one in (dense(64, activation, initializer), *between)]
-    rate = {"name": optimizer, "learning_rate": 0.01}
-    return network(*layers, dense(3, "softmax"), features=64, optimizer=rate)
-
-
 @pytest.mark.parametrize(
     ("depth", "initializer", "activation", "optimizer", "expected"),
     [
@@ -301,8 +308,10 @@ def deep(depth, initializer, activation="relu", optimizer="SGD", between=()):
         # 64 · 0.05² / 3 / 2 = 0.0267: -0.787 a layer, -7 at nine.
         (8, uniform(0.05), "relu", "Adam", ["warning"]),
         (9, uniform(0.05), "relu", "Adam", ["error"]),
-        (9, normal(1.0), "relu", "Adam", ["warning"]),
-        (10, normal(1.0), "relu", "Adam", ["error"]),
+        # 64 / 2: 0.753 a layer upwards, 3.76 at five and 4.52 at six, with Adam too.
+        (5, normal(1.0), "relu", "Adam", ["warning"]),
+        (6, normal(1.0), "relu", "Adam", ["error"]),
+        (6, normal(1.0), "relu", "SGD", ["error"]),
         (9, normal(1.0), "an activation of one's own", "Adam", []),
     ],
 )
@@ -312,6 +321,19 @@ def test_the_scale_of_kernels(depth, initializer, activation, optimizer, expecte
     )
 
 
+@pytest.mark.parametrize(("depth", "expected"), [(9, ["warning"]), (10, ["error"])])
+def test_classes_are_ranked_by_outputs_of_any_scale_with_adam(depth, expected):
+    described = deep(depth, normal(1.0), optimizer="Adam") | {"loss": SPARSE}
+    assert severities(poor_initialization, described) == expected
+
+
+def test_weights_that_learned_are_no_error_any_more():
+    made = record_of(2, 100, loss=1.0, baseline=np.log(10))
+    made.network |= {"layers": deep(27, GLOROT)["layers"]}
+    (found,) = poor_initialization(made)
+    assert found.severity == "warning"
+
+
 def test_a_normalization_makes_any_scale_good():
     described = deep(50, uniform(0.05), between=(plain("BatchNormalization"),))
     assert not severities(poor_initialization, described)
@@ -319,7 +341,7 @@ def test_a_normalization_makes_any_scale_good():
 
 def test_the_evidence_has_the_numbers():
     (found,) = poor_initialization(record(deep(9, uniform(0.05), optimizer="Adam")))
-    assert "over 9 layers the signal changes by a factor of 8.3e-08" in found.evidence
+    assert "Over 9 layers the signal changes by a factor of 8.3e-08" in found.evidence
     assert "variance 0.0533 / fan_in (RandomUniform" in found.evidence
     assert found.remedies[0].value == "he_normal"
     assert 10 ** (9 * 0.5 * math.log10(64 * 0.05**2 / 3 / 2)) == pytest.approx(8.3e-8, rel=0.01)
@@ -417,23 +439,6 @@ def test_selu_asks_for_standardized_inputs(mean, std, expected):
 
 
 # ---------------------------------------------------------------------- disconnected layers
-
-
-def connections(*connected):
-    columns = [
-        {
-            "path": f"layer_{at}/kernel",
-            "layer": f"layer_{at}",
-            "part": "kernel",
-            "shape": [2, 2],
-            "size": 4,
-            "connected": one,
-        }
-        for at, one in enumerate(connected)
-    ]
-    made = TrainingRecord()
-    made.add_group(Rows("gradients", columns, ("gradient_norm",)))
-    return made
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,10 @@ def test_a_dead_layer_stops_the_signal():
         (0.95, LN_10, 30, ["warning"]),  # too early to say
         (1.00, LN_10, 1, ["error"]),
         (0.80, 0.8 * LN_10, 100, ["warning"]),
+        # At rest at the end of the plan, 500 steps, a fifth or three tenths of the way gone.
+        (0.95, 0.8 * LN_10, 500, ["error"]),
+        (0.95, 0.7 * LN_10, 500, ["warning"]),
+        (0.80, 0.8 * LN_10, 500, ["warning"]),
         (0.95, 0.1, 100, ["info"]),
         (0.80, 0.1, 100, []),
         (0.40, 0.1, 100, []),  # a sound wide network late in training
@@ -77,7 +81,7 @@ def test_units_that_died_in_training_are_dated_and_blamed_on_the_rate():
     # Called dead at 150, at the end of the 50 steps of an epoch that they slept through.
     assert finding.first_step == 101
     assert "since step 101, at a rate of 0.5" in finding.evidence
-    assert (finding.remedies[0].kind, finding.remedies[0].value) == ("learning_rate", 0.05)
+    assert (finding.remedies[0].kind, finding.remedies[0].value) == ("learning_rate", 0.01)
 
 
 def test_units_that_a_batch_let_sleep_come_back():

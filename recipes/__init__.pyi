@@ -1,5 +1,7 @@
 from . import datasets as datasets
 from . import search as search
+from ._repair_result import Attempt as Attempt
+from ._repair_result import Repair as Repair
 from .activations import ACTIVATIONS as ACTIVATIONS
 from .activations import activation_layer as activation_layer
 from .activations import initializer_for as initializer_for
@@ -31,9 +33,9 @@ from .prescription import prescription as prescription
 from .pretraining import greedy_pretrain as greedy_pretrain
 from .recurrent import recurrent as recurrent
 from .regularizers import nielsen_l2 as nielsen_l2
-from .repair import Attempt as Attempt
-from .repair import Repair as Repair
 from .repair import repair as repair
+from .replicate import Replicas as Replicas
+from .replicate import replicate as replicate
 from .residual import residual_mlp as residual_mlp
 from .resnet import resnet as resnet
 from .schedules import PowerDecay as PowerDecay

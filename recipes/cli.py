@@ -9,6 +9,7 @@ import typer
 
 from ._check_command import check
 from ._command_line import CommandError, check_writable, make_deterministic, native_log_hidden
+from ._reproduce_command import reproduce
 from ._search_command import search
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ app = typer.Typer(
 def main() -> None:
     """Runs the command line.
 
-    Its exit codes: 0 done, 1 a search that found no value, 2 refused with one line on stderr, 130
-    interrupted.
+    Its exit codes: 0 done, 1 a search that found no value or a check that found an error, 2
+    refused with one line on stderr, 130 interrupted.
     """
     sys.exit(_run())
 
@@ -166,3 +167,4 @@ def _load_record(path: Path) -> "TrainingRecord":
 
 app.command()(check)
 app.command()(search)
+app.command()(reproduce)

@@ -1,0 +1,1 @@
+"""The texts' experiments, run again: `trainwell reproduce NAME`."""

@@ -1,0 +1,136 @@
+"""`learning-speed`: the first layers of a sigmoid network learn slowest (Nielsen, chapter 5)."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from ...callbacks._figures import new_figure, style
+from ...callbacks._palette import RUN_COLOURS
+from ...callbacks.gradient_norms import GradientNorms
+from ._nielsen import Images, compiled, images, network
+from .outcome import Outcome, Row, Setting
+
+Doubles = npt.NDArray[np.float64]
+
+_TEXT = {2: (0.0657, 0.3092), 3: (0.0118, 0.0600, 0.2831), 4: (0.00298, 0.0171, 0.0695, 0.2851)}
+_UNITS, _IMAGES, _BATCHES = 30, 1_000, 50
+
+
+def run(setting: Setting) -> Outcome:
+    """Bias gradients of each hidden layer: at the start over many seeds, and over 500 epochs."""
+    data = images(setting)
+    data = data._replace(x=data.x[:_IMAGES], y=data.y[:_IMAGES])
+    seeds = setting.seeds_or(200, quick=20)
+    epochs = 40 if setting.quick else 500
+    rows: list[Row] = []
+    ratios: dict[str, Doubles] = {}
+    courses: dict[int, Doubles] = {}
+    bars: dict[int, list[Any]] = {}
+    for layers, published in _TEXT.items():
+        gradients = _at_the_start(layers, seeds, data)
+        norms = np.stack([np.linalg.norm(one, axis=-1) for one in gradients], axis=-1)
+        ratios[str(layers)] = norms[:, -1] / norms[:, 0]
+        bars[layers] = [one[0] for one in gradients]
+        courses[layers] = _over_epochs(layers, data, epochs)
+        text = None if data.name == "digits" else published[-1] / published[0]
+        rows.append(
+            Row(what=f"last over first of {layers}, start", ours=ratios[str(layers)].tolist(),
+                text=text)
+        )  # fmt: skip
+    return Outcome(
+        rows=rows,
+        told=_told(ratios, data),
+        summary={
+            "data": data.name,
+            "epochs": epochs,
+            "last_over_first": {name: float(np.median(one)) for name, one in ratios.items()},
+            "last_over_first_10_90": {
+                name: np.quantile(one, [0.1, 0.9]).tolist() for name, one in ratios.items()
+            },
+            "norms_over_epochs": {layers: one.tolist() for layers, one in courses.items()},
+        },
+        figures={
+            "speed": _speed_figure(courses),
+            "neurons": _neurons_figure(bars[2]),
+        },
+    )
+
+
+def _at_the_start(layers: int, seeds: list[int], data: Images) -> list[Doubles]:
+    """The mean gradient of each hidden layer's biases, `[seeds, units]` a layer."""
+    found: list[list[Doubles]] = []
+    for seed in seeds:
+        model = compiled(_network(seed, layers, data))
+        found.append(_bias_gradients(model, data, layers))
+    return [np.stack([one[at] for one in found]) for at in range(layers)]
+
+
+def _network(seed: int, layers: int, data: Images) -> Any:
+    return network(seed, [_UNITS] * layers, data.x.shape[1], len(data.x))
+
+
+def _bias_gradients(model: Any, data: Images, layers: int) -> list[Doubles]:
+    biases = [model.get_layer(f"hidden_{at}").bias.value for at in range(1, layers + 1)]
+    with tf.GradientTape() as tape:
+        tape.watch(biases)
+        outputs = model(data.x, training=True)
+        loss = tf.reduce_mean(10 * keras.losses.binary_crossentropy(data.y, outputs))
+    return [np.asarray(one, "float64") for one in tape.gradient(loss, biases)]
+
+
+def _over_epochs(layers: int, data: Images, epochs: int) -> Doubles:
+    """Norms of the bias gradients in each epoch of full-batch descent, `[epochs, layers]`."""
+    model, monitor = compiled(_network(0, layers, data)), GradientNorms()
+    model.fit(data.x, data.y, epochs=epochs, batch_size=len(data.x), verbose=0, callbacks=[monitor])
+    norms: Doubles = monitor.record.by_layer("gradient_norm", "bias").astype("float64")
+    return norms[:, :layers]
+
+
+def _told(ratios: dict[str, Doubles], data: Images) -> str:
+    told = ", ".join(
+        f"{np.median(one):.3g} times [{np.quantile(one, 0.1):.2g} to {np.quantile(one, 0.9):.2g}] "
+        f"with {name}"
+        for name, one in ratios.items()
+    )
+    return (
+        f"At the start the last hidden layer learns {told} hidden layers as fast as the first: "
+        f"median [10 to 90%] of {len(next(iter(ratios.values())))} seeds on {data.name}. Each "
+        "layer further from the output learns a few times slower."
+    )
+
+
+def _speed_figure(courses: dict[int, Doubles]) -> Any:
+    figure = new_figure(2.6 * len(courses))
+    for axes, (layers, norms) in zip(
+        np.atleast_1d(figure.subplots(len(courses), sharex=True)), courses.items(), strict=True
+    ):
+        style(axes, f"{layers} hidden layers", "norm of the bias gradient")
+        for at, colour in zip(range(layers), RUN_COLOURS, strict=False):
+            axes.plot(norms[:, at], color=colour, lw=0.5, alpha=0.35)
+            axes.plot(_smooth(norms[:, at]), color=colour, lw=1.5, label=f"hidden_{at + 1}")
+        axes.set_yscale("log")
+        axes.legend(frameon=False, fontsize=8, ncols=4, loc="upper right")
+    axes.set_xlabel("epoch")
+    return figure
+
+
+def _smooth(values: Doubles, width: int = 21) -> Doubles:
+    """Geometric means of a window, narrower at the ends."""
+    half, logs = width // 2, np.log(np.maximum(values, 1e-30))
+    return np.exp([logs[max(0, at - half) : at + half + 1].mean() for at in range(len(values))])
+
+
+def _neurons_figure(layers: list[Any]) -> Any:
+    """A bar for each neuron: how fast its bias changes at the start."""
+    figure = new_figure(2.8)
+    axes = figure.subplots()
+    style(axes, "How fast each neuron's bias learns at the start, two hidden layers", "|gradient|")
+    for at, (gradient, colour) in enumerate(zip(layers, RUN_COLOURS, strict=False)):
+        places = np.arange(len(gradient)) + 0.42 * at
+        axes.bar(places, np.abs(gradient), width=0.4, color=colour, label=f"hidden_{at + 1}")
+    axes.set_xlabel("neuron")
+    axes.legend(frameon=False, fontsize=9)
+    return figure

@@ -108,7 +108,9 @@ class Graph:
         for one in (at, *self.before(at)):
             if is_kernel(self.layers[one]):
                 return one
-            if not (is_shape(self.layers[one]) or is_activation(self.layers[one])):
+            layer = self.layers[one]
+            # Behind a scale of the targets is still the output.
+            if not (is_shape(layer) or is_activation(layer) or kind(layer) == "Rescaling"):
                 break
         return at
 

@@ -118,9 +118,10 @@ def _speed_figure(courses: dict[int, Doubles]) -> Any:
 
 
 def _smooth(values: Doubles, width: int = 21) -> Doubles:
-    """Geometric means of a window, narrower at the ends."""
-    half, logs = width // 2, np.log(np.maximum(values, 1e-30))
-    return np.exp([logs[max(0, at - half) : at + half + 1].mean() for at in range(len(values))])
+    """Geometric means of windows around each epoch, which narrow towards the ends."""
+    logs, last = np.log(np.maximum(values, 1e-30)), len(values) - 1
+    halves = (min(width // 2, at, last - at) for at in range(len(values)))
+    return np.exp([logs[at - half : at + half + 1].mean() for at, half in enumerate(halves)])
 
 
 def _neurons_figure(layers: list[Any]) -> Any:

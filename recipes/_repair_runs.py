@@ -61,7 +61,7 @@ class Training:
     Attributes:
         x: Inputs.
         y: Targets.
-        validation_data: Held-out inputs and targets, for the epoch logs.
+        validation_data: Held-out inputs and targets, so that the doctor sees their loss.
         score: Of held-out data.
         epochs: Most epochs.
         batch_size: Examples of a batch.
@@ -86,6 +86,8 @@ class Training:
                 epochs=self.epochs,
                 batch_size=self.batch_size,
                 verbose=0,
+                validation_data=self.validation_data,
+                validation_freq=scored_every(self.epochs),
                 callbacks=[doctor, judge],
             )
         except (ValueError, tf.errors.OpError) as error:
@@ -101,6 +103,11 @@ class Training:
             ended=judge.ended or _stopped(doctor),
             curve=judge.curve,
         )
+
+
+def scored_every(epochs: int) -> int:
+    """Epochs from one look at the held-out data to the next."""
+    return max(1, math.ceil(epochs / _SCORES))
 
 
 def _stopped(doctor: TrainingDoctor) -> str:
@@ -119,7 +126,7 @@ class _Judge(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._score, self._epochs, self._doctor, self._leader = score, epochs, doctor, leader
-        self._every = max(1, math.ceil(epochs / _SCORES))
+        self._every = scored_every(epochs)
         self._weights: list[Any] | None = None
         self._best_at, self._least = 0, math.inf
         self.best, self.epochs_run, self.ended = -math.inf, 0, ""

@@ -8,6 +8,7 @@ import numpy as np
 from ..record import TrainingRecord
 from ._accuracy import accuracies, has_learned_accuracy
 from ._course import Course, course_of, is_supervised, logged
+from ._held_out import below_guessing_never, is_accurate, medians_of_three
 from ._levels import SURE, Doubles, Level, Trend, noise_of, trend_of
 from ._pace import FIRM_SHARE, maturity_of
 from ._remedies import CLIPPING, slower
@@ -23,6 +24,7 @@ _ALTERNATES = 1.5
 _SMALL_CYCLE = 10
 
 _GENERALIZATION_LOSS = 0.05
+_HALF_OF_PLAN = 0.5
 _STRIP = 5
 
 _PRECHELT = "Prechelt 1998, Early Stopping - But When?"
@@ -104,15 +106,37 @@ def overfitting(record: TrainingRecord) -> Iterator[Finding]:
 
     A warning; information where the validation accuracy is still at its best, as a network that
     is only too sure of itself loses nothing.
+
+    Signal two, in `below_guessing_never`: the validation loss never was below that of the best
+    constant prediction, though the training loss is. A fixed answer does better on what the
+    network has not seen: an error from half of the plan on (a batch normalization's statistics
+    take some hundred steps to follow), a warning before, or where the validation accuracy went
+    half of the way from guessing to 1.
     """
+    course = course_of(record)
+    told = below_guessing_never(record, course) if course and is_supervised(record) else None
+    if course and told:
+        is_firm = course.share >= _HALF_OF_PLAN and not is_accurate(record)
+        yield Finding(
+            symptom="overfitting",
+            layers=(),
+            severity=Severity.ERROR if is_firm else Severity.WARNING,
+            first_step=0,
+            evidence=told,
+            remedies=_REGULARIZED,
+        )
+        return
+    yield from _rises(record)
+
+
+def _rises(record: TrainingRecord) -> Iterator[Finding]:
+    """The validation loss rises from its minimum."""
     train, validation = logged(record, "loss"), logged(record, "val_loss")
     keep = np.isfinite(train) & np.isfinite(validation)
     train, validation = train[keep], validation[keep]
     if len(validation) < _STRIP + 3 or not is_supervised(record) or validation.min() <= 0:
         return
-    smooth = np.array(
-        [np.median(validation[max(0, i - 1) : i + 2]) for i in range(len(validation))]
-    )
+    smooth = medians_of_three(validation)
     best = int(smooth.argmin())
     rise = float(smooth[-1] / smooth[best] - 1)
     strip = np.arange(best, len(smooth), dtype=np.float64)

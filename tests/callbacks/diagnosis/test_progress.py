@@ -338,6 +338,34 @@ def test_almost_overfitting_and_none():
     assert severities(overfitting, run(both.repeat(50), val=both)) == []
 
 
+def test_a_validation_loss_that_never_beats_guessing_is_an_error():
+    """The training loss goes from 2.4 to 0.2, guessing's is ln 10 = 2.303."""
+    train = falling(1000, 200)
+    never = np.full(20, 2.9)
+    [finding] = overfitting(run(train, val=never))
+    assert finding.severity == "error" and finding.first_step == 0
+    assert "never was below 2.303" in finding.evidence and "it is 2.9" in finding.evidence
+    early = overfitting(run(train[:400], 1000, val=never[:8]))  # 0.4 of the plan
+    assert [one.severity for one in early] == ["warning"]
+
+
+def test_a_validation_loss_that_once_beat_guessing_or_hardly_misses_it_is_none():
+    train = falling(1000, 200)
+    hardly = np.full(20, 2.4)  # within 0.05 of guessing
+    assert severities(overfitting, run(train, val=hardly)) == []
+    once = np.concatenate([np.full(17, 2.9), np.full(3, 2.0)])
+    assert severities(overfitting, run(train, val=once)) == []
+    stuck = np.full(1000, 2.3)  # nothing is learned: that is `not_learning`
+    assert severities(overfitting, run(stuck, val=np.full(20, 2.9))) == []
+
+
+def test_a_network_that_is_right_and_far_too_sure_is_only_warned_of():
+    record = run(falling(1000, 200), accuracy=np.linspace(0.1, 0.9, 20), val=np.full(20, 2.9))
+    for logs in record.epochs:
+        logs["val_accuracy"] = 0.6  # half of the way from 0.1 to 1 is 0.55
+    assert severities(overfitting, record) == ["warning"]
+
+
 def test_how_often_noise_is_taken_for_overfitting():
     def sound(seed):
         rng = np.random.default_rng(seed)

@@ -12,8 +12,8 @@ from ..callbacks._findings_text import findings_text
 from ..callbacks.diagnosis.diagnose import diagnose
 from ..callbacks.diagnosis.finding import Severity
 from ..callbacks.training_doctor import TrainingDoctor
-from ._check_command import REPAIRED
 from ._check_data import Samples
+from ._check_file import REPAIRED
 from ._check_model import check_fit, fixed_batch_size, load, one_line, refused_by_keras
 from ._check_report import write_report_page
 from ._check_summary import Fit, summary_of

@@ -8,7 +8,6 @@ import typer
 from ._command_line import check_writable, make_deterministic, native_log_hidden
 
 FOUND = 1
-REPAIRED = "repaired.keras"
 
 
 def check(
@@ -55,7 +54,7 @@ def check(
     be used. With --repair too it is the model as given that is judged.
     """
     from ._check_data import data_of
-    from ._check_file import check_file, check_kept
+    from ._check_file import REPAIRED, check_file, check_kept
 
     check_file(model)
     if repair:

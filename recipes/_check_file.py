@@ -10,6 +10,9 @@ from typing import Any
 
 from ._command_line import CommandError
 
+REPAIRED = "repaired.keras"
+"""The mended model, in the folder of what the command writes."""
+
 _CONFIG = "config.json"
 _OWN = re.compile(r"trainwell\.(recipes|callbacks)(\.\w+)+")
 _SAVE = "Save it anew with `model.save('model.keras')`."

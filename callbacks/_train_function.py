@@ -45,8 +45,12 @@ class Retraced:
         """Gives the model its old function back, unless it has been compiled anew."""
         model, functions = self._model(), self._functions
         functions.watchers -= 1
-        if model is not None and not functions.watchers and model.train_function is functions.own:
+        if model is None or functions.watchers:
+            return
+        if model.train_function is functions.own:
             model.train_function = functions.kept
+        if self._of.get(model) is functions:
+            del self._of[model]  # its functions hold the model, which would never go
 
 
 def before_later_training(model: Any, detach: Callable[[], None]) -> Wrap:

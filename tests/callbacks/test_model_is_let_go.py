@@ -35,7 +35,7 @@ DATA = np.ones((64, 4), "float32"), np.zeros(64, "int32")
         GradientNorms,
         lambda: ActivationStats(every=1),
         lambda: TrainingDoctor(verbose=0),
-        lambda: OneCycle(0.1),
+        lambda: OneCycle(0.1, momentum=None),
         lambda: LearningRateRange(steps=20),
     ],
     ids=["none", "GradientNorms", "ActivationStats", "TrainingDoctor", "OneCycle", "range"],

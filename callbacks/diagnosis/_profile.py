@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..record import TrainingRecord
+from ._penalty import data_gradients
 
 Doubles = npt.NDArray[np.float64]
 
@@ -85,7 +86,8 @@ def profile_of(record: TrainingRecord, rows: npt.NDArray[np.int64]) -> Profile |
     layers = hidden_layers(record)
     if len(layers) < 2 or len(rows) == 0:
         return None
-    speeds = columns(record, "gradient_norm", layers)[rows]
+    norms = data_gradients(record, layers, columns(record, "gradient_norm", layers))
+    speeds = norms[rows]
     if "weight_norm" in record.statistics:
         with np.errstate(divide="ignore", invalid="ignore"):
             speeds = speeds / columns(record, "weight_norm", layers)[rows]

@@ -4,10 +4,10 @@ Keras' graphs end near a thousand layers, and float32 where gradients grow by 15
 and more: here a layer is a kernel, and all numbers are float64.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -65,10 +65,10 @@ def flow(
         loss = tf.reduce_mean(losses)
     back, gradients = tape.gradient(loss, [outputs, weights])
     return Flow(
-        mean=np.array([float(tf.reduce_mean(one)) for one in outputs]),
-        deviation=np.array([_deviation(one) for one in outputs]),
-        backward=np.array([_deviation(one) for one in back]),
-        gradient=np.array([float(tf.norm(one)) for one in gradients]),
+        mean=np.array([one.numpy().mean() for one in outputs]),
+        deviation=np.array([one.numpy().std() for one in outputs]),
+        backward=np.array([one.numpy().std() for one in back]),
+        gradient=np.array([np.linalg.norm(one) for one in gradients]),
         measured=np.array([float(measure(one)) if measure else 0.0 for one in outputs]),
     )
 
@@ -98,7 +98,7 @@ def stack(
         draw: `normal` or `uniform`.
     """
     kernels = []
-    for at, (fan_in, fan_out) in enumerate(zip(widths, widths[1:], strict=False)):
+    for at, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2, "one": 1}
         kernels.append(draw((fan_in, fan_out), scale / fan[mode], seed, f"kernel_{at}"))
     return kernels
@@ -106,14 +106,14 @@ def stack(
 
 def dense(activation: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     """A dense layer without a bias, for `flow`."""
-    return lambda h, kernel: activation(h @ kernel)
+    return lambda h, kernel: activation(tf.matmul(h, kernel))
 
 
 def dense_with_shortcut(activation: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     """The same added to what it was given, where the widths allow it."""
 
     def layer(h: Any, kernel: Any) -> Any:
-        z = activation(h @ kernel)
+        z = activation(tf.matmul(h, kernel))
         return z + h if z.shape == h.shape else z
 
     return layer
@@ -121,13 +121,9 @@ def dense_with_shortcut(activation: Callable[[Any], Any]) -> Callable[[Any, Any]
 
 def convolution(activation: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     """A convolution that keeps the size of the image, zeros around it."""
-    return lambda h, kernel: activation(keras.ops.conv(h, kernel, padding="same"))
+    return lambda h, kernel: activation(tf.nn.conv2d(h, kernel, 1, "SAME"))
 
 
 def dropped(activation: Callable[[Any], Any], drop: Any) -> Callable[[Any, Any], Any]:
     """A dense layer followed by a Keras dropout layer in training."""
-    return lambda h, kernel: drop(activation(h @ kernel), training=True)
-
-
-def _deviation(tensor: Any) -> float:
-    return float(tf.math.reduce_std(tensor))
+    return lambda h, kernel: drop(activation(tf.matmul(h, kernel)), training=True)

@@ -34,6 +34,76 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "How fast each hidden layer learns, with two, three and four of them",
         "Nielsen, chapter 5",
     ),
+    Experiment(
+        "chain-rule",
+        "Gradients as products of slopes and weights: one neuron a layer, and wide layers",
+        "Nielsen, chapter 5",
+    ),
+    Experiment(
+        "initialization",
+        "Weights N(0, 1) against 1 / sqrt(n): what z is at the start, and how both learn",
+        "Nielsen, chapter 3",
+    ),
+    Experiment(
+        "learning-rates",
+        "The training cost at rates of 0.025, 0.25 and 2.5",
+        "Nielsen, chapter 3",
+    ),
+    Experiment(
+        "overfitting",
+        "A thousand images with and without lambda, and when to stop",
+        "Nielsen, chapter 3",
+    ),
+    Experiment(
+        "activations",
+        "The functions and their derivatives, and the ranking of the activations tested",
+        "Géron, chapter 11; Nielsen, chapter 3",
+    ),
+    Experiment(
+        "dying-relu",
+        "Dead ReLU units by learning rate, and what keeps them alive",
+        "Géron, chapter 11",
+    ),
+    Experiment(
+        "self-normalization",
+        "SELU at depth 100 and 1,000, forward and backward, each condition broken in turn",
+        "Klambauer et al. 2017; Glorot and Bengio 2010; Géron, chapter 11",
+    ),
+    Experiment(
+        "batch-norm",
+        "Batch normalization first, before and after activations, and the collapse it prevents",
+        "Géron, chapter 11; Glorot and Bengio 2010",
+    ),
+    Experiment(
+        "residual",
+        "Gradients through 50 layers, and training them, with shortcuts and without",
+        "He et al. 2016",
+    ),
+    Experiment(
+        "clipping",
+        "The cliff of a recurrent network's loss, with and without clipped gradients",
+        "Géron, chapter 11; Pascanu, Mikolov and Bengio 2013",
+    ),
+    Experiment(
+        "pretraining",
+        "A deep sigmoid network with few labels, pretrained without labels or not",
+        "Hinton et al. 2006; Géron, chapter 11",
+    ),
+    Experiment(
+        "schedules",
+        "Power, exponential, piecewise, plateau and 1cycle against a constant rate",
+        "Géron, chapter 11",
+    ),
+    Experiment(
+        "optimizers",
+        "Momentum, Nesterov, the Hessian technique, first weights and start points",
+        "Nielsen, chapter 3; Sutskever et al. 2013",
+    ),
+    Experiment(
+        "batch-size",
+        "Time to accuracy by batch size; a hundred batches of one against one of a hundred",
+        "Nielsen, chapter 3",
+    ),
 )
 """In the order in which the texts have them. A new one is a module here and an entry."""
 

@@ -89,7 +89,7 @@ STANDARDIZED = np.array([0.1, -0.2, 3.0, -2.5], "float32")
         *("mse", "mean_squared_error", "mae", keras.losses.MeanAbsoluteError()),
         *("huber", keras.losses.Huber(delta=0.5), keras.losses.MeanSquaredError()),
     ],
-    ids=str,
+    ids=lambda loss: loss if isinstance(loss, str) else type(loss).__name__,
 )
 def test_a_weighted_loss_in_units_is_that_of_standardized_targets(loss):
     deviation, errors = 50.0, STANDARDIZED

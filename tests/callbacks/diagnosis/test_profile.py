@@ -35,6 +35,28 @@ def test_speeds_are_relative_to_the_weights():
     assert abs(profile.slope) < 1e-6
 
 
+def test_what_an_l2_penalty_adds_is_taken_off():
+    """Data gradients of 0.01 to 1 under a penalty's of 2 * 0.01 * 5 = 0.1, at a right angle."""
+    data = 10.0 ** np.array([-2, -1.5, -1, -0.5, 0])
+    network = dense_network(4)
+    for layer in network["layers"]:
+        layer["kernel_regularizer"] = {"l1": 0.0, "l2": 0.01}
+    recorded = np.hypot(data, 0.1)
+    plain = profile_of(record_of(4, kernel=recorded, weight=5.0), ALL)
+    taken_off = profile_of(record_of(4, kernel=recorded, weight=5.0, network=network), ALL)
+    np.testing.assert_allclose(taken_off.logs, np.log10(data[:4] / 5), rtol=1e-3)
+    np.testing.assert_allclose(taken_off.slope, 0.5, rtol=1e-3)
+    assert plain.slope < 0.3
+
+
+def test_of_a_penalty_alone_no_more_is_taken_off_than_rounding_allows():
+    network = dense_network(3)
+    for layer in network["layers"]:
+        layer["kernel_regularizer"] = {"l1": 0.0, "l2": 0.01}
+    record = record_of(3, kernel=0.1, weight=5.0, network=network)
+    np.testing.assert_allclose(profile_of(record, ALL).logs, np.log10(0.003 * 0.1 / 5), rtol=1e-3)
+
+
 def test_one_layer_far_off_does_not_move_the_slope():
     depths = np.arange(9.0)
     logs = 0.5 * depths

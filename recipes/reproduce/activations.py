@@ -117,8 +117,8 @@ def _latency(batch: int, layers: int, units: int) -> dict[str, list[float]]:
     calls: dict[str, Any] = {}
     for name in _TIMED:
         model = mlp((units,), [units] * layers, 10, activation=name, seed=0)
-        calls[name] = tf.function(lambda x, model=model: model(x, training=False))
-        calls[name](x)
+        call = tf.function(lambda x, model=model: model(x, training=False))
+        calls[name] = call.get_concrete_function(x)
     seconds = np.empty((6, 10, len(_TIMED)))
     order = np.random.default_rng(0)
     for turn in np.ndindex(seconds.shape[:2]):

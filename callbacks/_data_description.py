@@ -30,10 +30,11 @@ def describe_arrays(x: Any, y: Any = None, loss: str | None = None) -> dict[str,
         loss: Name of the loss, for what the best constant prediction reaches. Defaults to `None`.
 
     Returns:
-        `{"samples", "inputs", "targets", "outputs", "baseline"}`, with an entry per array in
-        `"inputs"` and `"targets"`; those of a dict have its keys as `"name"`. `"outputs"`, of the
-        untrained network, is empty: who runs the network fills it in. `"baseline"` is `{"loss",
-        "accuracy"}` of the best constant prediction, None where that isn't defined.
+        `{"samples", "inputs", "targets", "outputs", "weighted", "baseline"}`, with an entry per
+        array in `"inputs"` and `"targets"`; those of a dict have its keys as `"name"`. Who runs
+        the network fills in `"outputs"`, of the untrained network, and `"weighted"`, whether
+        samples or classes have weights. `"baseline"` is `{"loss", "accuracy"}` of the best
+        constant prediction, None where that isn't defined.
     """
     inputs, targets = _flat(x), _flat(y)
     names = list(x) if isinstance(x, Mapping) and len(x) == len(inputs) else [None] * len(inputs)
@@ -46,6 +47,7 @@ def describe_arrays(x: Any, y: Any = None, loss: str | None = None) -> dict[str,
         ],
         "targets": described,
         "outputs": [],
+        "weighted": False,
         "baseline": {
             "loss": best_constant(loss, targets[0]) if one else None,
             "accuracy": described[0]["majority"] if one else None,

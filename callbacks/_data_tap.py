@@ -101,6 +101,7 @@ class DataTap:
                 if buffer is not None:
                     entry |= {"shape": buffer.shape, "dtype": buffer.dtype}
         described["samples"] = self.samples
+        described["weighted"] = self._is_weighted
         described["outputs"] = [
             dict(zip(("min", "max", "mean", "std"), values.numpy().tolist(), strict=True))
             for values in self._outputs
@@ -115,6 +116,7 @@ class DataTap:
         self._structures: dict[str, Any] = {}
         self._buffers: dict[tuple[str, int], _Buffer | None] = {}
         self._outputs: list[Any] = []
+        self._is_weighted = False
 
     def _wrap(self, original: Callable[..., Any], goes_on: Callable[[], bool]) -> Any:
         @tf.autograph.experimental.do_not_convert
@@ -150,6 +152,7 @@ class DataTap:
             for at, leaf in enumerate(leaves[kind]):
                 self._push((kind, at), leaf)
         self._samples.assign_add(tf.shape(first, tf.int64)[0])
+        self._is_weighted |= given.get("sample_weight") is not None  # class weights become these
 
     def _keep_outputs(self, outputs: list[Any]) -> None:
         """Range, mean and deviation of what the untrained network puts out."""

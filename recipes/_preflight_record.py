@@ -50,6 +50,7 @@ def preflight_record(
     record.network = describe_network(model, plan)
     record.data = describe_arrays(*data_of(x, y, batches), loss=record.network["loss"])
     record.data["outputs"] = steps.outputs
+    record.data["weighted"] = any(weights is not None for _, _, weights in batches)
     return record, steps.error
 
 

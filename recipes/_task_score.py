@@ -40,12 +40,15 @@ class TaskScore:
         y: Held-out targets.
         loss: Of the model as it was given.
         factor: Float. What class numbers were divided by. Defaults to `1`.
+        units: Integer. Units of the given model's only output: as many as there are whole numbers
+            from 0 on make these classes, whatever the loss. Defaults to `None`.
     """
 
     x: Any
     y: Any
     loss: Any = None
     factor: float = 1.0
+    units: int | None = None
 
     @cached_property
     def targets(self) -> list[Doubles]:
@@ -56,7 +59,7 @@ class TaskScore:
     def kinds(self) -> list[Kind]:
         """What each output's targets are."""
         losses = map(_name, _each(self.loss, self.y, len(self.targets)))
-        return [_kind(one, loss) for one, loss in zip(self.targets, losses, strict=True)]
+        return [_kind(y, loss, self.units) for y, loss in zip(self.targets, losses, strict=True)]
 
     @property
     def metric(self) -> str:
@@ -120,7 +123,7 @@ def _threshold(loss: Any) -> float:
 # ---------------------------------------------------------------- targets
 
 
-def _kind(y: Doubles, loss: str | None) -> Kind:
+def _kind(y: Doubles, loss: str | None, units: int | None = None) -> Kind:
     width = y.shape[-1] if y.ndim > 1 else 1
     values = np.unique(y)
     whole = bool((np.abs(values - np.round(values)) < 1e-4).all())
@@ -128,7 +131,8 @@ def _kind(y: Doubles, loss: str | None) -> Kind:
     yes_or_no = bool(levels) and levels <= {0.0, 1.0}
     if width > 1 and _is_one_of_each_row(y, soft=loss == "categorical_crossentropy"):
         return "one_hot"
-    if loss == _SPARSE and whole and values.min() >= 0:
+    one_each = width == 1 and units is not None and units > 2 and units == values.max() + 1
+    if (loss == _SPARSE or one_each) and whole and values.min() >= 0:
         return "classes"
     if width > 1:
         return "multi_hot" if yes_or_no else "numbers"

@@ -82,7 +82,9 @@ def repair(
     before = diagnose(record)
     if error is not None and not errors_of(before):
         raise error
-    score = TaskScore(*validation_data, loss=model.loss, factor=_factor(before))
+    score = TaskScore(
+        *validation_data, loss=model.loss, factor=_factor(before), units=_units(model)
+    )
     training = Training(x, y, validation_data, score, epochs, batch_size)
     return _Repairing(model, training, attempts, print if verbose else _silent).run(before)
 
@@ -195,6 +197,12 @@ def _told(run: Run, changes: tuple[Change, ...], metric: str) -> str:
     found = ", ".join(one.symptom for one in run.errors) or "no error found"
     ended = f" ({run.ended})" if run.ended else ""
     return f"{what}: {metric} {run.score:.3f} in {run.epochs} epochs{ended}, {found}"
+
+
+def _units(model: Any) -> int | None:
+    """Units of the only output, None where there are several or it isn't known."""
+    outputs = getattr(model, "outputs", None) or []
+    return outputs[0].shape[-1] if len(outputs) == 1 and len(outputs[0].shape) == 2 else None
 
 
 def _factor(findings: list[Finding]) -> float:

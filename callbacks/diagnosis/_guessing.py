@@ -11,10 +11,11 @@ def guessed_loss(record: TrainingRecord) -> tuple[float, bool]:
     """The loss of the best constant prediction, and whether it was measured on the data.
 
     For crossentropies it is otherwise `ln(classes)`, which is only right for balanced classes; NaN
-    where neither is known, where targets are all the same, as guessing costs nothing then, and
-    where the output can't make the best constant: hinges of outputs that are never below 0.
+    where neither is known, where targets are all the same, as guessing costs nothing then, where
+    samples or classes have weights, which the loss has a share of, and where the output can't make
+    the best constant: hinges of outputs that are never below 0.
     """
-    if has_one_target(record):
+    if has_one_target(record) or record.data.get("weighted"):
         return math.nan, False
     known = (record.data.get("baseline") or {}).get("loss")
     if _is_out_of_reach(record):

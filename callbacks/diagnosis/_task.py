@@ -110,8 +110,9 @@ class Task:
             return _SOUND["classes"]
         if kind in ("probabilities", "continuous") and several and loss in _SEVERAL:
             return "softmax", loss  # soft labels, or labels that were divided
-        if kind == "classes" and loss not in CROSSENTROPIES:
-            return _SOUND["continuous"]
+        one_each = self.units is not None and self.units == self.targets.get("classes")
+        if kind == "classes" and loss not in CROSSENTROPIES and not one_each:
+            return _SOUND["continuous"]  # amounts, unless there is a unit for each
         if kind is not None:
             return _SOUND[kind]
         if loss in _SEVERAL:

@@ -79,6 +79,18 @@ def test_as_the_arrays_are_described(options):
         np.testing.assert_allclose(list(outputs[0].values()), moments, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("options", "weighted"),
+    [({}, False), ({"class_weight": {0: 1.0, 1: 20.0}}, True), ({"sample_weight": 32}, True)],
+)
+def test_whether_samples_or_classes_have_weights(options, weighted):
+    x, y = np.ones((32, 3), "float32"), np.arange(32) % 2
+    if "sample_weight" in options:
+        options = {"sample_weight": np.ones(options["sample_weight"])}
+    seen, _ = described(classifier(), x, y, "sparse_categorical_crossentropy", **options)
+    assert seen["weighted"] is weighted
+
+
 def test_dicts_of_inputs_and_one_hot_targets():
     left, right = keras.Input((2,), name="left"), keras.Input((3,), name="right")
     joined = layers.Dense(4, "softmax")(layers.Concatenate()([left, right]))

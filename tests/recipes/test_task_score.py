@@ -66,6 +66,14 @@ def test_class_numbers_under_a_regressions_loss_are_amounts():
     assert (task.metric, r_squared, task.chance) == ("R²", 1 - 1 / 2, 0.0)
 
 
+def test_class_numbers_with_a_unit_for_each_are_classes_whatever_the_loss():
+    y = np.array([0, 1, 2, 2])
+    task = TaskScore(np.zeros(4), y, "mean_squared_error", units=3)
+    assert (task.metric, task.kinds) == ("accuracy", ["classes"])
+    assert TaskScore(np.zeros(4), y, "mean_squared_error", units=1).metric == "R²"
+    assert TaskScore(np.zeros(4), y, "mean_squared_error", units=4).metric == "R²"
+
+
 def test_a_single_unit_for_class_numbers_is_rounded():
     assert score([0, 1, 2, 1], [[0.2], [1.4], [1.6], [2.0]], SPARSE)[1] == 0.75
 

@@ -338,6 +338,15 @@ def test_almost_overfitting_and_none():
     assert severities(overfitting, run(both.repeat(50), val=both)) == []
 
 
+def test_a_weighted_loss_is_not_held_against_an_unweighted_guess():
+    """A loss of 0.8 against guessing's 0.147: weights of 20 on a rare class do that."""
+    losses = np.full(1000, 0.8)
+    plain, weighted = run(losses, baseline=0.147), run(losses, baseline=0.147)
+    weighted.data["weighted"] = True
+    assert severities(not_learning, plain) == ["error"]
+    assert "error" not in severities(not_learning, weighted)
+
+
 def test_a_validation_loss_that_never_beats_guessing_is_an_error():
     """The training loss goes from 2.4 to 0.2, guessing's is ln 10 = 2.303."""
     train = falling(1000, 200)

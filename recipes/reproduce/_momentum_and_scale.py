@@ -87,7 +87,7 @@ def told(found: Cells) -> str:
     """Whether it takes both: the best cell against the best without one of the two."""
     means = {key: float(one.mean()) for key, one in found.items()}
     scale, momentum = min(means, key=lambda key: means[key])
-    plain = means[scale, 0.0]
+    plain = min(value for (_, m), value in means.items() if m == 0)
     poor_at = max({s for s, _ in means}, key=lambda s: min(v for (a, _), v in means.items()
                                                           if a == s))  # fmt: skip
     poor = min(value for (s, _), value in means.items() if s == poor_at)
@@ -96,8 +96,8 @@ def told(found: Cells) -> str:
     both = momentum > 0 and plain - best > spread and poor - best > spread
     return (
         f"A tanh network of {len(_HIDDEN)} layers comes to a loss of {best:.2g} at {scale:g} times "
-        f"Glorot's deviation and momentum {momentum:g}, to {plain:.2g} there without momentum and "
-        f"to no better than {poor:.2g} at {poor_at:g} times: that it takes both, a good "
+        f"Glorot's deviation and momentum {momentum:g}, to {plain:.2g} at best without momentum "
+        f"and to no better than {poor:.2g} at {poor_at:g} times: that it takes both, a good "
         f"initialization and momentum, {'holds' if both else 'does not hold'} here."
     )
 

@@ -21,16 +21,18 @@ def depth_figure(runs: list[Flow], growth: float) -> Any:
         upper.plot(at, one.mean, color=RUN_COLOURS[1], lw=0.6, alpha=0.7)
         lower.plot(at, one.gradient / one.gradient[-1], color=RUN_COLOURS[0], lw=0.8, alpha=0.7)
     expected = growth ** ((len(at) - at) / 2)
-    lower.plot(at, expected, color=INK, lw=1.2, ls="--", label=f"{growth:.4f} a layer")
+    lower.plot(
+        at, expected, color=INK, lw=1.2, ls="--", label=f"variance times {growth:.4f} a layer"
+    )
     lower.set_yscale("log")
     lower.set_xlabel("layer")
     lower.legend(frameon=False, fontsize=9)
+    upper.set_ylim(-0.4, 1.6)
     for name, colour, height in (
-        ("deviation", RUN_COLOURS[0], 0.87),
+        ("deviation", RUN_COLOURS[0], 1.35),
         ("mean", RUN_COLOURS[1], 0.3),
     ):
-        upper.annotate(name, (0.99, height), xycoords="axes fraction", ha="right", color=colour,
-                       fontsize=9)  # fmt: skip
+        upper.annotate(name, (len(at), height), ha="right", color=colour, fontsize=9)
     return figure
 
 

@@ -125,7 +125,7 @@ def _trained(size: int, rate: float, seeds: list[int], data: Images, epochs: int
 
 def _seconds_an_image(size: int, data: Images) -> float:
     """Of one network in a compiled loop over batches, the fastest of some epochs."""
-    few = _some(data, 500)
+    few = _some(data, max(500, 2 * size))
     replicas, seconds = replicate(_built(RATE, few), [0]), []
     for _ in range(6):  # the first compiles
         started = time.perf_counter()

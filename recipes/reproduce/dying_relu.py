@@ -60,7 +60,7 @@ def run(setting: Setting) -> Outcome:
             "data": data.name,
             "rates": list(rates),
             "dead_at_the_start": at_start[0].mean().item(),
-            "dead_by_layer_relu": (100 * asleep[0].mean(axis=(1, 3))).tolist(),
+            "dead_by_layer_relu": _by_layer(asleep[0], finite[0]),
             "dead": {kind.label: one.tolist() for kind, one in zip(KINDS, dead, strict=True)},
             "accuracy": {
                 kind.label: one.tolist() for kind, one in zip(KINDS, accuracy, strict=True)
@@ -78,6 +78,12 @@ def share(asleep: Any) -> Doubles:
     """Percent of the units, over the last two axes, layers and units."""
     found: Doubles = 100 * np.asarray(asleep, "float64").mean(axis=(-2, -1))
     return found
+
+
+def _by_layer(asleep: Any, finite: Any) -> list[list[float]]:
+    """Percent asleep of each layer, by rate, of the networks that have not diverged."""
+    shares = np.where(finite[..., None], 100 * asleep.mean(axis=-1), np.nan)
+    return [[float(np.mean(_known(one))) for one in rate.T] for rate in shares]
 
 
 def deadliest(dead: Doubles) -> int:

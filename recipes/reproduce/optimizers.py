@@ -1,6 +1,6 @@
 """`optimizers`: momentum, Nesterov, the Hessian technique, first weights, start points.
 
-Full size: 1,000 images of MNIST, 500 gradients a method, three seeds; some six minutes on two
+Full size: 1,000 images of MNIST, 500 gradients a method, three seeds; some four minutes on two
 cores.
 """
 

@@ -170,7 +170,7 @@ def _figure(accuracy: Mapping[str, Doubles], labels: Sequence[int]) -> Any:
             axes.plot(np.full(len(seeds), place), seeds, "_", color="#222222", ms=7)
     axes.set_xticks(places, [f"{one:,}" for one in labels])
     axes.set_xlabel("labels; marks: the seeds")
-    axes.set_ylim(0, 118)
+    axes.set_ylim(0, 132)
     axes.set_yticks(range(0, 101, 20))
     axes.legend(frameon=False, fontsize=9, ncols=2, loc="upper left")
     return figure

@@ -65,7 +65,7 @@ _PRE = "ReLU, shortcuts, pre-activation"
 def run(setting: Setting) -> Outcome:
     """Gradient norms by layer at the start, the 1 measured, and training."""
     data = examples(setting, most=1_000 if setting.quick else 10_000)
-    seeds = setting.seeds_or(10, quick=2)
+    seeds = setting.seeds_or(10, quick=1)
     x, y = data.x[:100], data.y[:100]
     norms: dict[str, Doubles] = {}
     for name, build in NETWORKS.items():

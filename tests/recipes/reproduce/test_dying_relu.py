@@ -36,4 +36,6 @@ def test_no_training_wakes_a_relu_of_the_first_layer():
         diverged = np.array(outcome.summary["diverged"][kind.label], bool)[:, None]
         np.testing.assert_array_equal(np.isnan(dead), diverged)
         assert not accuracy[diverged].any()
+    by_layer = np.mean(outcome.summary["dead_by_layer_relu"], axis=1)
+    np.testing.assert_allclose(by_layer, np.ravel(outcome.summary["dead"]["ReLU"]), rtol=1e-6)
     assert set(outcome.figures) == {"rates", "woken"}

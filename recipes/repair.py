@@ -180,10 +180,13 @@ class _Repairing:
         noise = score.noise(max(run.score, leader.score))
         if abs(run.score - leader.score) > noise:
             return run.score > leader.score
-        mended = {finding.symptom for finding, _ in choices if (finding, _) not in before}
-        errors = {one.symptom for one in run.errors}
-        fewer = len(errors) - len(leader.errors)
-        return fewer < 0 or (fewer == 0 and not (errors & mended) and run.score > leader.score)
+        mended = {choice[0].symptom for choice in choices if choice not in before}
+        errors, earlier = {one.symptom for one in run.errors}, {x.symptom for x in leader.errors}
+        # A fault that is gone stays gone, whatever else shows now that it no longer hides it.
+        is_mended = bool((earlier & mended) - errors)
+        is_better = not (errors & mended) and run.score > leader.score
+        fewer = len(errors) - len(earlier)
+        return fewer < 0 or (fewer == 0 and (is_mended or is_better))
 
     def _is_done(self) -> bool:
         assert self._leader is not None

@@ -309,3 +309,25 @@ def test_the_best_weights_come_back():
     ruined = score.of(model)
     judge.put_best()
     assert score.of(model) == judge.best > ruined
+
+
+# ---------------------------------------------------------------- what is gone on from
+
+
+def test_a_fault_that_is_gone_is_gone_on_from_where_another_shows_behind_it():
+    """Both at chance: the mended output uncovers a vanishing gradient."""
+    from trainwell.recipes.repair import _Repairing
+
+    output, vanishing = finding("improper_output_activation"), finding("vanishing_gradient")
+    choice = (output, remedy("output_activation", "softmax"))
+
+    def at(score, *errors):
+        return Run(model=None, findings=list(errors), score=score, epochs=1, seconds=1.0)
+
+    repairing = object.__new__(_Repairing)
+    repairing._training = type("Trained", (), {"score": Scores()})()
+    repairing._leader = at(0.100, output), 0, []
+    assert repairing._leads(at(0.095, vanishing), [choice])
+    assert not repairing._leads(at(0.095, output), [choice])
+    assert not repairing._leads(at(0.050, vanishing), [choice])  # worse beyond noise
+    assert repairing._leads(at(0.2, output, vanishing), [choice])  # better beyond noise

@@ -15,7 +15,7 @@ from ._training_curves import metric_names, plot_training_curves
 from .plots import plot_gradient_norms, plot_learning_speed
 from .record import TrainingRecord
 
-__all__ = ["FindingLike", "facts_html", "figures_html", "findings_html", "layers_html"]
+__all__ = ["FindingLike", "facts_html", "findings_html", "training_html"]
 
 _LAYER_COLUMNS = {
     "path": "layer",
@@ -25,6 +25,15 @@ _LAYER_COLUMNS = {
     "kernel_initializer": "initializer",
     "parameters": "parameters",
 }
+
+
+_POINTS = 12_000
+"""Of all figures: those of 200 layers stay near 200 kB, and those of many networks below it."""
+
+
+def training_html(record: TrainingRecord, networks: int = 1) -> str:
+    """How the training went and of which layers, for a page on so many networks."""
+    return figures_html(record, _POINTS // networks) + "\n" + layers_html(record)
 
 
 def facts_html(record: TrainingRecord) -> str:

@@ -7,14 +7,11 @@ from pathlib import Path
 
 from ._arguments import check_record
 from ._report_page import figure_html, write_page
-from ._report_parts import FindingLike, facts_html, figures_html, findings_html, layers_html
+from ._report_parts import FindingLike, facts_html, findings_html, training_html
 from ._series import has_rows
 from ._tables import table_html
 from .plots import plot_depth_profiles
 from .record import TrainingRecord
-
-# Figures of 200 layers stay near 200 kB, and those of a page with many networks below it.
-_POINTS = 12_000
 
 
 def write_report(
@@ -51,8 +48,7 @@ def write_report(
         "<h2>Findings</h2>",
         findings_html(findings, record),
         "<h2>Training</h2>",
-        figures_html(record, _POINTS),
-        layers_html(record),
+        training_html(record),
     ]
     name = record.network.get("name")
     return write_page(path, title or f"Training of {name or 'a network'}", "\n".join(body))
@@ -94,5 +90,5 @@ def write_comparison(
         body.append(figure_html(plot_depth_profiles(recorded), caption))
     for name, record in runs.items():
         body.append(f"<details><summary>{escape(name)}</summary>{facts_html(record)}")
-        body.append(f"{figures_html(record, _POINTS // len(runs))}{layers_html(record)}</details>")
+        body.append(f"{training_html(record, len(runs))}</details>")
     return write_page(path, title, "\n".join(body))

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ..callbacks._report_page import write_page
-from ..callbacks._report_parts import facts_html, figures_html, findings_html, layers_html
+from ..callbacks._report_parts import facts_html, findings_html, training_html
 from ..callbacks._symptom_words import SYMPTOM_WORDS
 from ..callbacks._tables import table_html
 from ..callbacks.diagnosis.finding import Finding
 from ..callbacks.record import TrainingRecord
 from ._check_summary import Fit
 from ._check_words import outcome, score_text, verdict, what, why
-
-_POINTS = 12_000
 
 
 def write_report_page(
@@ -42,11 +40,10 @@ def write_report_page(
         f"<p><b>{escape(verdict(findings, watched=watched))}</b> {escape(seen)}</p>",
         facts_html(record),
         "<h2>Findings</h2>",
-        findings_html(findings, record) if findings else "<p>Nothing was found.</p>",
+        findings_html(findings, record),
         "" if repair is None else _repair_html(repair),
         f"<h2>{'Training' if watched else 'Trial steps'}</h2>",
-        figures_html(record, _POINTS),
-        layers_html(record),
+        training_html(record),
     ]
     write_page(path, f"Check of {name}", "\n".join(body))
 

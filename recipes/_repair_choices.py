@@ -3,49 +3,26 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from ..callbacks.diagnosis.finding import Finding, Remedy, Severity
+from ..callbacks.diagnosis._remedies import (
+    ADAM,
+    NORMALIZATION,
+    STANDARDIZED_INPUT,
+    activation,
+    initializer,
+    range_test,
+)
+from ..callbacks.diagnosis.finding import Finding, Severity
 from .prescription import Choice, first_remedies, key_of
 
-_SOURCE = "Géron, chapter 11, Practical Guidelines, table 11-2"
-
 _TEXTBOOK = (
-    Remedy(
-        kind="input_scaling",
-        value="standardize",
-        reason="Inputs of mean 0 and deviation 1 suit all layers and one learning rate.",
-        source="LeCun et al. 1998, Efficient BackProp, section 4.3",
-    ),
-    Remedy(
-        kind="activation",
-        value="elu",
-        reason="Its slope is 1 for positive inputs, and not 0 for negative ones.",
-        source=_SOURCE,
-    ),
-    Remedy(
-        kind="initializer",
-        value="he_normal",
-        reason="It keeps the variance of signal and gradient from layer to layer.",
-        source=_SOURCE,
-    ),
-    Remedy(
-        kind="normalization",
-        value="batch",
-        reason="It brings every layer's inputs back to mean 0 and variance 1.",
-        source=_SOURCE,
-    ),
-    Remedy(
-        kind="optimizer",
-        value="adam",
-        reason="Its steps do not depend on the scale of the gradients.",
-        source="Kingma and Ba 2015, Adam",
-    ),
+    STANDARDIZED_INPUT,
+    activation("elu"),
+    initializer("elu"),
+    NORMALIZATION,
+    ADAM,
 )
-_FOUND_RATE = Remedy(
-    kind="learning_rate",
-    value=None,
-    reason="The largest rates at which the loss falls are found in a hundred steps.",
-    source="Smith 2017, Cyclical Learning Rates; Géron, chapter 11",
-)
+"""Géron, chapter 11, table 11-2; Adam for his Nesterov, as no learning rate is known."""
+
 _EVIDENCE = Finding(
     symptom="not_learning",
     layers=(),
@@ -76,7 +53,7 @@ class Choices:
     def of_textbook(self) -> list[Choice]:
         """What the textbook recommends for any deep network, at first, then with a found rate."""
         self._textbook += 1
-        remedies = {1: _TEXTBOOK, 2: (*_TEXTBOOK, _FOUND_RATE)}.get(self._textbook, ())
+        remedies = {1: _TEXTBOOK, 2: (*_TEXTBOOK, range_test())}.get(self._textbook, ())
         return [(_EVIDENCE, remedy) for remedy in remedies]
 
     def _taken(self, chosen: list[Choice]) -> list[Choice]:

@@ -113,9 +113,7 @@ def scored_every(epochs: int) -> int:
 def _stopped(doctor: TrainingDoctor) -> str:
     if doctor.stopped_at is None:
         return ""
-    # What was hopeless in a look may no longer be found in the whole run.
-    found = [one.symptom for one in errors_of(doctor.findings)] or ["no error in the end"]
-    return f"hopeless from step {doctor.stopped_at:,}: {found[0]}"
+    return f"hopeless at step {doctor.stopped_at:,}"
 
 
 class _Judge(keras.callbacks.Callback):
@@ -171,7 +169,7 @@ class _Judge(keras.callbacks.Callback):
         if skill >= GOOD and self.epochs_run - self._best_at >= max(5, _STALLED * self._epochs):
             return f"nothing better in {self.epochs_run - self._best_at} epochs"
         if share >= _DECIDED and skill < GOOD and errors_of(self._doctor.findings):
-            return f"decided: {errors_of(self._doctor.findings)[0].symptom}"
+            return f"{errors_of(self._doctor.findings)[0].symptom} decides it"
         if share >= 0.5 and self._is_behind():
             return "behind the best attempt, and not catching up"
         return ""

@@ -136,7 +136,12 @@ def prescription(
             print(change)
         ```
     """
-    return apply_remedies(model, first_remedies(findings), x, y)
+    if isinstance(findings, Finding) or not all(isinstance(one, Finding) for one in findings or ()):
+        raise ValueError(
+            "`findings` must be a list of `Finding`, as `preflight`, `diagnose` and "
+            f"`TrainingDoctor.findings` give it. Received: findings={findings!r}."
+        )
+    return apply_remedies(model, first_remedies(findings or []), x, y)
 
 
 def first_remedies(

@@ -99,8 +99,10 @@ class _Repairing:
         self._choices = Choices()
         self._attempts: list[Attempt] = []
         self._by_hand: dict[str, None] = {}
-        # The best so far: its run, its place among the attempts, and what it was made with.
-        self._leader: tuple[Run, int, list[Choice]] | None = None
+        # What to go on from: its run, and what it was made with. It may score less than the best.
+        self._leader: tuple[Run, list[Choice]] | None = None
+        # What to give back: its run, and its place among the attempts.
+        self._best: tuple[Run, int] | None = None
 
     def run(self, before: list[Finding]) -> Repair:
         score, given = self._training.score, self._score_as_given()
@@ -110,18 +112,19 @@ class _Repairing:
             if not chosen:
                 break
             self._try(chosen, [])
-        assert self._leader is not None
-        run, at, _ = self._leader
-        best, worse = self._attempts[at], run.score < given or not math.isfinite(run.score)
+        assert self._best is not None
+        run, at = self._best
+        best, worse = self._attempts[at], not run.score >= given or not math.isfinite(run.score)
+        healthy = not worse and not run.errors
         return Repair(
             model=self._model if worse else run.model,
             attempts=self._attempts,
-            healthy=not worse and not run.errors,
+            healthy=healthy,
             metric=score.metric,
             score_before=given,
             score=given if worse else run.score,
             changes=() if worse else best.changes,
-            not_changed=tuple(self._by_hand),
+            not_changed=best.not_changed if healthy else tuple(self._by_hand),
         )
 
     def _score_as_given(self) -> float:
@@ -132,7 +135,7 @@ class _Repairing:
 
     def _next(self) -> list[Choice]:
         assert self._leader is not None
-        run, _, choices = self._leader
+        run, choices = self._leader
         left = self._most - len(self._attempts) + 1
         new = self._choices.of_findings(run.findings)
         is_good = self._training.score.skill(run.score) >= GOOD
@@ -150,7 +153,7 @@ class _Repairing:
         self._by_hand |= dict.fromkeys(made.not_changed)
         if made.changes in [attempt.changes for attempt in self._attempts]:
             return  # what is new in it could not be applied
-        run = training.run(made.model, self._leader[0] if self._leader else None)
+        run = training.run(made.model, self._best[0] if self._best else None)
         run.findings = run.findings or known
         outcome = _told(run, made.changes, training.score.metric)
         self._attempts.append(
@@ -167,13 +170,23 @@ class _Repairing:
         )
         self._tell(f"attempt {number} of {self._most}: {outcome}")
         if self._leads(run, choices):
-            self._leader = run, number, choices
+            self._leader = run, choices
+        if self._is_best(run):
+            self._best = run, number
+
+    def _is_best(self, run: Run) -> bool:
+        """Whether it scores higher than all before, or as high with fewer errors."""
+        if self._best is None:
+            return True
+        best = self._best[0]
+        fewer = len(run.errors) < len(best.errors)
+        return run.score > best.score or (run.score == best.score and fewer)
 
     def _leads(self, run: Run, choices: list[Choice]) -> bool:
         """Whether to go on from this attempt: it is better, or as good with less wrong."""
         if self._leader is None:
             return True
-        leader, _, before = self._leader
+        leader, before = self._leader
         score = self._training.score
         if not math.isfinite(run.score) or not math.isfinite(leader.score):
             return run.score > leader.score or not math.isfinite(leader.score)
@@ -197,9 +210,11 @@ class _Repairing:
 def _told(run: Run, changes: tuple[Change, ...], metric: str) -> str:
     kinds = {change.kind: f"{change.kind.replace('_', ' ')} {change.after}" for change in changes}
     what = "; ".join(kinds.values()) or "as given"
-    found = ", ".join(one.symptom for one in run.errors) or "no error found"
-    ended = f" ({run.ended})" if run.ended else ""
-    return f"{what}: {metric} {run.score:.3f} in {run.epochs} epochs{ended}, {found}"
+    errors = ", ".join(one.symptom for one in run.errors)
+    found = f"errors found: {errors}" if errors else "no error found"
+    epochs = f"{run.epochs} epoch{'s' * (run.epochs != 1)}"
+    ended = f", ended early ({run.ended})" if run.ended else ""
+    return f"{what}: {metric} {run.score:.3f} after {epochs}{ended}; {found}"
 
 
 def _units(model: Any) -> int | None:
@@ -219,8 +234,8 @@ def _factor(findings: list[Finding]) -> float:
 def _check_data(x: Any, y: Any, validation_data: Any) -> None:
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
         raise ValueError(
-            "`validation_data` must be a pair of held-out inputs and targets. Received: "
-            f"validation_data={type(validation_data).__name__}."
+            "`validation_data` must be a pair of held-out inputs and targets; sample weights are "
+            f"not used here. Received: {_shown(validation_data)}."
         )
     for name, inputs, targets in (("x, y", x, y), ("validation_data", *validation_data)):
         lengths = {len(one) if np.ndim(one) else 0 for one in keras.tree.flatten((inputs, targets))}
@@ -229,6 +244,12 @@ def _check_data(x: Any, y: Any, validation_data: Any) -> None:
                 f"`{name}` must be arrays of equally many samples, at least one. Received: "
                 f"lengths {sorted(lengths)}. Of `tf.data`, take as many batches as fit in memory."
             )
+
+
+def _shown(validation_data: Any) -> str:
+    if isinstance(validation_data, (tuple, list)):
+        return f"a {type(validation_data).__name__} of {len(validation_data)}"
+    return f"validation_data of type {type(validation_data).__name__}"
 
 
 def _silent(line: str) -> None:

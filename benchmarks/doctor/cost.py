@@ -11,17 +11,15 @@ all threads, which other programs hardly change. Lines go into `results/cost.jso
 import argparse
 import json
 import os
-import platform
 import sys
 import time
-from datetime import date
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-import tensorflow as tf
+from rows import about
 
 from trainwell.callbacks import TrainingDoctor
 
@@ -106,13 +104,8 @@ def main():
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--only", nargs="*", default=list(NETWORKS))
     arguments = parser.parse_args()
-    about = {
-        "date": str(date.today()),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": f"TensorFlow {tf.__version__}, Keras {keras.__version__}",
-        "command": " ".join(["benchmarks/doctor/cost.py", *sys.argv[1:]]),
-    }
-    print(", ".join(about.values()) + "\n")
+    made = about("benchmarks/doctor/cost.py", *sys.argv[1:])
+    print(", ".join(made.values()) + "\n")
     print("| network | way to watch | ms a step | ratio to plain | processor time | first epoch |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in arguments.only:
@@ -128,7 +121,7 @@ def main():
                 f"| {name} | {way} | {step:.2f} | {ratio:.3f} | {processor:.3f} | {first:.2f} |",
                 flush=True,
             )
-            line = about | {"load": os.getloadavg()[0], "network": name, "way": way, "fits": fits}
+            line = made | {"load": os.getloadavg()[0], "network": name, "way": way, "fits": fits}
             line |= {"ratio": ratio, "processor": processor, "first": first, "step_ms": step}
             RESULTS.parent.mkdir(exist_ok=True)
             with RESULTS.open("a") as file:

@@ -11,18 +11,16 @@ that names a symptom of the fault; `preflight` is asked before. Lines go into
 import argparse
 import json
 import os
-import platform
 import re
 import sys
 import warnings
-from datetime import date
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-import tensorflow as tf
+from rows import about
 
 from trainwell.callbacks import TrainingDoctor
 from trainwell.recipes import datasets, preflight
@@ -205,20 +203,15 @@ def main():
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--only", nargs="*", default=list(FAULTS))
     arguments = parser.parse_args()
-    about = {
-        "date": str(date.today()),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": f"TensorFlow {tf.__version__}, Keras {keras.__version__}",
-        "command": " ".join(["benchmarks/doctor/firmness.py", *sys.argv[1:]]),
-    }
-    print(", ".join(about.values()) + "\n")
+    made = about("benchmarks/doctor/firmness.py", *sys.argv[1:])
+    print(", ".join(made.values()) + "\n")
     print("| fault | first warning | names it | by `preflight` | the first warning says |")
     print("| --- | --- | --- | --- | --- |")
     RESULTS.parent.mkdir(exist_ok=True)
     for name in arguments.only:
         runs = [watched(name, seed, arguments.epochs) for seed in range(arguments.seeds)]
         with RESULTS.open("a") as file:
-            file.writelines(json.dumps(about | run) + "\n" for run in runs)
+            file.writelines(json.dumps(made | run) + "\n" for run in runs)
         before = sum(any(one in run["symptoms"] for one, _ in run["preflight"]) for run in runs)
         says = [f"{symptom} ({grade})" for grade, symptom in (runs[0]["told"] or [(0, [])])[0][1]]
         print(

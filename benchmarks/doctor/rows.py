@@ -5,7 +5,8 @@ import json
 import os
 import platform
 import subprocess
-from datetime import datetime
+from datetime import date, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,16 @@ class Rows:
     def _write(self, text: str) -> None:
         with self.path.open("a") as file:
             file.write(text)
+
+
+def about(*command: str) -> dict[str, str]:
+    """Where and with what a table was made."""
+    return {
+        "date": str(date.today()),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras")),
+        "command": " ".join(command),
+    }
 
 
 def session(command: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ class Input:
         self.feature_mean = sorted(scale * one + offset for one in means)
         self.feature_std = sorted(abs(scale) * one for one in deviations)
         self.quartile = abs(scale) * (described.get("feature_std_quartile") or 0.0)
+        self.features = math.prod(described.get("shape") or [1])
 
     @property
     def offset(self) -> float:
@@ -60,7 +61,7 @@ def first_kernel(graph: Graph, entry: int) -> tuple[int, float, float] | None:
         if kind(layer) == "Rescaling" and layer.get("scale") is not None:
             by = float(layer["scale"])
             scale, offset = scale * by, offset * by + float(layer.get("offset") or 0.0)
-        elif not (is_shape(layer) or is_maximum(layer)):
+        elif not (is_shape(layer) or is_maximum(layer) or kind(layer) == "Concatenate"):
             return None
     return None
 

@@ -115,7 +115,9 @@ def _overshoots(
     sizes = fans(layer)
     if sizes is None or clips(optimizer):
         return None
-    times = sizes[0] * given.mean**2 * rate / max(1.0, given.rms)
+    # Behind a concatenation not all that the kernel takes is this input's.
+    own = min(sizes[0], given.features)
+    times = own * given.mean**2 * rate / max(1.0, given.rms)
     if times <= _SGD_BOUND:
         return None
     return f"At the rate {rate:g} steps overshoot by {times / 2:.2g} times."
@@ -126,7 +128,7 @@ def _jumps(rate: float, layer: dict[str, Any], given: Input) -> str | None:
     if sizes is None:
         return None
     # The mean of |x| is 0.8 deviations of a normal distribution around 0.
-    step = rate * sizes[0] * max(abs(given.mean), 0.8 * given.std)
+    step = rate * min(sizes[0], given.features) * max(abs(given.mean), 0.8 * given.std)
     if step <= _ADAM_STEP or rate * math.sqrt(sum(sizes) / 2) < _ADAM_SHARE:
         return None
     return f"At the rate {rate:g} one step moves a pre-activation by {step:.2g}."

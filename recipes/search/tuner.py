@@ -6,17 +6,16 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import keras_tuner
 
 from ._execution import train
 from ._feeding import Feed
-from ._files import check_writable, read_json, write_json
+from ._files import check_writable, write_json
 from ._keras_tuner_private import tuner_callback
 from ._link import FAILURE, MESSAGE, Link
 from ._pulse import pulse
 from ._run_callbacks import RunLog, callbacks_of_run, may_run_at_once
-from ._run_report import Run, as_sent, asked_values, record, rival_of, trial_of
+from ._run_report import Run, as_sent, asked_values, record, rival_of
 from ._search_arguments import (
     by_name,
     check_hypermodel,
@@ -32,14 +31,14 @@ from ._search_arguments import (
     project_name,
 )
 from ._step_cost import costs_from, measure
-from ._workshop import Workshop, build_as
+from ._tuner_results import TunerResults
+from ._workshop import Workshop
 from .oracle import HeuristicOracle
-from .trace import SearchTrace, StageTrace
 
 _IDLE_SECONDS = 0.2
 
 
-class HeuristicTuner(keras_tuner.Tuner):
+class HeuristicTuner(TunerResults):
     """Searches learning rate, L2 penalty, batch size and epochs as the textbooks do by hand.
 
     Each stage settles one value, from runs of a few epochs, and hands it on:
@@ -287,69 +286,6 @@ class HeuristicTuner(keras_tuner.Tuner):
         # Sent whole with the trial's end: one by one they would mix with those of a worker that
         # was thought dead.
         record(runs, self.oracle.objective, trial.metrics)
-
-    # ------------------------------------------------------------------ what came out
-
-    @property
-    def trace(self) -> SearchTrace:
-        """Every decision so far, the trials behind it and the reason."""
-        oracle = self._search_oracle
-        if self._is_worker():
-            oracle.reload()  # as the chief has written it
-        way = oracle.way()
-        return SearchTrace(
-            [
-                StageTrace(
-                    name=s.name,
-                    decision=s.decision,
-                    chosen_before=s.before,
-                    settings=s.settings,
-                )
-                for s in way.stations
-            ],
-            [trial_of(trial, oracle.objective) for trial in oracle.trials.values()],
-            objective=oracle.objective.name,
-            maximize=oracle.objective.direction == "max",
-            notes=way.notes,
-        )
-
-    def plot(self) -> Any:
-        """The search as a picture: costs of the rates, accuracy over lambda, the final fit.
-
-        Returns:
-            A matplotlib `Figure`.
-        """
-        return self.trace.plot()
-
-    def results_summary(self, num_trials: int = 10) -> None:
-        """Prints what was chosen and the best trials.
-
-        Args:
-            num_trials: Integer. How many trials. Defaults to `10`.
-        """
-        chosen = self.trace.chosen
-        print("Chosen: " + (", ".join(f"{n} = {v:g}" for n, v in chosen.items()) or "nothing yet"))
-        print(f"Results in {self.project_dir}")
-        print(f"The final fit and the best of {len(self._search_oracle.trials)} trials")
-        for trial in self._search_oracle.get_best_trials(num_trials):
-            hp = trial.hyperparameters.copy()
-            hp.values = {n: v for n, v in hp.values.items() if not n.startswith("tuner/")}
-            shown = keras_tuner.engine.trial.Trial(hp, trial.trial_id)
-            shown.score, shown.message = trial.score, trial.message
-            print()
-            shown.summary()
-
-    def load_model(self, trial: Any) -> Any:
-        """The model of a trial, with the weights of its best epoch."""
-        policy = keras.config.dtype_policy()
-        keras.utils.clear_session()  # and the policy with it
-        keras.config.set_dtype_policy(policy)
-        keras.utils.set_random_seed(int(trial.hyperparameters.values.get("tuner/seed", 0)))
-        model = self._build_hypermodel(trial.hyperparameters)
-        if not model.built:
-            build_as(model, read_json(self._get_build_config_fname(trial.trial_id)))
-        model.load_weights(self._get_checkpoint_fname(trial.trial_id))
-        return model
 
     # ------------------------------------------------------------------ files
 

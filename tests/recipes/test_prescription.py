@@ -200,6 +200,14 @@ def test_every_kind_of_remedy_does_something():
     assert set(REMEDIES) == set(KINDS)
 
 
+@pytest.mark.parametrize(
+    "findings", [["vanishing_gradient"], finding(), [None]], ids=["names", "one", "None"]
+)
+def test_what_are_no_findings_is_refused(findings):
+    with pytest.raises(ValueError, match=r"`findings` must be a list of `Finding`, .*Received: f"):
+        prescription(chain(), findings)
+
+
 def test_of_findings_of_preflight():
     model = chain(*(dense(f"h{i}", "sigmoid") for i in range(8)))
     findings = preflight(model, X, Y)

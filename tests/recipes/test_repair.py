@@ -277,7 +277,7 @@ def test_a_poor_run_without_a_better_score_goes_on():
 
 def test_an_error_decides_a_poor_run_after_a_quarter():
     error = finding("vanishing_gradient")
-    assert ended([0.1] * 8, 8, findings=[error]) == (2, "decided: vanishing_gradient")
+    assert ended([0.1] * 8, 8, findings=[error]) == (2, "vanishing_gradient decides it")
     warning = finding("vanishing_gradient", severity="warning")
     assert ended([0.1] * 8, 8, findings=[warning]) == (8, "")
 
@@ -326,8 +326,42 @@ def test_a_fault_that_is_gone_is_gone_on_from_where_another_shows_behind_it():
 
     repairing = object.__new__(_Repairing)
     repairing._training = type("Trained", (), {"score": Scores()})()
-    repairing._leader = at(0.100, output), 0, []
+    repairing._leader = at(0.100, output), []
     assert repairing._leads(at(0.095, vanishing), [choice])
     assert not repairing._leads(at(0.095, output), [choice])
     assert not repairing._leads(at(0.050, vanishing), [choice])  # worse beyond noise
     assert repairing._leads(at(0.2, output, vanishing), [choice])  # better beyond noise
+
+
+def test_the_best_is_given_back_also_where_it_was_not_gone_on_from():
+    from trainwell.recipes.repair import _Repairing
+
+    fault = finding("vanishing_gradient")
+
+    def at(score, *errors):
+        return Run(model=None, findings=list(errors), score=score, epochs=1, seconds=1.0)
+
+    repairing = object.__new__(_Repairing)
+    repairing._best = at(0.100, fault), 0
+    assert not repairing._is_best(at(0.095))  # gone on from, as its error is gone
+    assert repairing._is_best(at(0.101, fault, fault))
+    assert repairing._is_best(at(0.100)) and not repairing._is_best(at(0.100, fault))
+
+
+def test_a_repair_that_only_gets_worse_gives_back_the_best_attempt(monkeypatch):
+    """Attempts of 0.40, 0.39 with the error gone, and 0.38: what comes back is the first."""
+    from trainwell.recipes._repair_runs import Training
+
+    errors = [[finding("dying_relu", remedy("learning_rate", 0.1))], [], []]
+    scores = iter([0.40, 0.39, 0.38])
+    models = []
+
+    def trained(self, model, leader=None):
+        models.append(model)
+        found = errors[len(models) - 1]
+        return Run(model=model, findings=found, score=next(scores), epochs=1, seconds=1.0)
+
+    monkeypatch.setattr(Training, "run", trained)
+    result = mended(network(), epochs=1, attempts=2)
+    assert result.model is models[0]
+    assert (result.score, result.healthy, result.changes) == (0.40, False, ())

@@ -121,6 +121,16 @@ def test_two_inputs_are_judged_each():
     assert two_inputs([]) == []  # whose is whose isn't known
 
 
+def test_inputs_behind_a_concatenation_count_with_their_own_features():
+    layers = [plain("InputLayer"), plain("InputLayer"), plain("Concatenate"), dense(16, "relu")]
+    described = network(*layers, dense(3), inputs=[[], [], [0, 1], [2], [3]], features=8)
+    described["inputs"] = ["layer_0", "layer_1"]
+    for scale, expected in ((1.0, []), (1000.0, ["layer_3"])):
+        given = [inputs(normal(99, 4)), inputs(normal(99, 4, std=scale))]
+        found = unscaled_input(TrainingRecord(described, {"inputs": given, "targets": []}))
+        assert [layer for one in found for layer in one.layers] == expected
+
+
 # ---------------------------------------------------------------------- targets
 
 

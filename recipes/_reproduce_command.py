@@ -43,6 +43,7 @@ def reproduce(
             print(one.name)
         return
     chosen = _chosen(name)
+    _one_thread()
     folder = out or Path(f"trainwell-{chosen.name}")
     check_writable(folder)
     with native_log_hidden():
@@ -63,6 +64,15 @@ def reproduce(
     write(outcome, chosen, setting, time.perf_counter() - started, folder)
     show(outcome, chosen, Console())
     print(f"Written: {folder}")
+
+
+def _one_thread() -> None:
+    """Keeps TensorFlow, if it isn't imported yet, from sharing these small operations out.
+
+    Waking a second thread takes longer than they do: `benchmarks/replicate.py` measures it.
+    """
+    for pool in ("INTRAOP", "INTEROP"):
+        os.environ.setdefault(f"TF_NUM_{pool}_THREADS", "1")
 
 
 def _chosen(name: str) -> Experiment:

@@ -87,7 +87,8 @@ def _effort(summary: dict[str, Any]) -> str:
     time = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
     spread = any(row["deviation"] is not None for row in summary["rows"])
     given = "Ours are means ± standard deviations over the seeds. " if spread else ""
-    return f"{given}The run took {time} on two cores."
+    made = ", ".join(summary[key] for key in ("date", "machine", "versions"))
+    return f"{given}The run took {time}; {made}."
 
 
 def _figures(name: str, files: Any) -> list[str]:

@@ -9,6 +9,7 @@ from ...callbacks._figures import new_figure, style
 from ...callbacks._palette import RUN_COLOURS
 from ..replicate import replicate
 from ._nielsen import BATCH, EPOCHS, RATE, Images, compiled, images, network
+from ._noise import noise
 from .outcome import Outcome, Row, Setting
 
 _TEXT = (96.48, 96.90, 96.57, 96.53)
@@ -62,12 +63,22 @@ def _trained(layers: int, seeds: list[int], data: Images, epochs: int) -> Any:
 
 def _told(curves: dict[int, Any], data: Images) -> str:
     first = ", ".join(f"{curve[0].mean():.1f}" for curve in curves.values())
-    best = max(curves, key=lambda layers: curves[layers][-1].mean())
+    ends = {layers: curve[-1] for layers, curve in curves.items()}
+    best = max(ends, key=lambda layers: ends[layers].mean())
+    deepest = max(ends)
+    gap = ends[best].mean() - ends[deepest].mean()
+    counts = gap > noise(ends[best], ends[deepest], len(data.x_validation))
+    behind = f"{gap:.2f} points behind, {'more' if counts else 'no more'} than noise"
     return (
         f"On {data.name}, {len(data.x):,} images: after the first epoch {first}% with 1 to "
-        f"{len(curves)} hidden layers; at the end {best} come{'s' * (best == 1)} out best. More "
-        "layers do not help a sigmoid network: the first of them hardly learn."
+        f"{deepest} hidden layers; at the end {best} come{'s' * (best == 1)} out best"
+        + (f", {deepest} {behind}. " if best != deepest else ". ")
+        + f"That a deeper network of sigmoids classifies better {_holds(best == deepest)}."
     )
+
+
+def _holds(true: bool) -> str:
+    return "holds here" if true else "does not hold here"
 
 
 def _figure(curves: dict[int, Any]) -> Any:
@@ -79,7 +90,8 @@ def _figure(curves: dict[int, Any]) -> Any:
         axes.fill_between(at, curve.min(axis=1), curve.max(axis=1), color=colour, alpha=0.15, lw=0)
         axes.plot(at, curve.mean(axis=1), color=colour, label=f"{layers}", lw=1.6)
     lowest = min(float(curve[len(curve) // 3 :].min()) for curve in curves.values())
-    axes.set_ylim(bottom=max(0.0, lowest - 2.0))
+    highest = max(float(curve.max()) for curve in curves.values())
+    axes.set_ylim(max(0.0, lowest - 2.0), min(100.0, highest + 1.0))
     axes.set_xlabel("epoch")
     axes.legend(title="hidden layers", frameon=False, fontsize=9, loc="lower right")
     return figure

@@ -1,5 +1,6 @@
 """`learning-speed`: the first layers of a sigmoid network learn slowest (Nielsen, chapter 5)."""
 
+import itertools
 from typing import Any
 
 import keras
@@ -95,10 +96,14 @@ def _told(ratios: dict[str, Doubles], data: Images) -> str:
         f"with {name}"
         for name, one in ratios.items()
     )
+    medians = [1.0, *(float(np.median(one)) for one in ratios.values())]
+    grow = [later / before for before, later in itertools.pairwise(medians)]
+    holds = "holds" if min(grow) > 1 else "does not hold here"
     return (
         f"At the start the last hidden layer learns {told} hidden layers as fast as the first: "
-        f"median [10 to 90%] of {len(next(iter(ratios.values())))} seeds on {data.name}. Each "
-        "layer further from the output learns a few times slower."
+        f"median [10 to 90%] of {len(next(iter(ratios.values())))} seeds on {data.name}. "
+        f"That each layer further from the output learns more slowly {holds}: "
+        f"{', '.join(f'{one:.2g}' for one in grow)} times a layer."
     )
 
 

@@ -2,9 +2,13 @@
 
 import json
 import math
+import os
+import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +91,7 @@ def write(
         "source": experiment.source,
         **asdict(setting),
         "seconds": round(seconds, 1),
+        **_made(),
         "told": outcome.told,
         "rows": [{**asdict(row), "mean": row.mean, "deviation": row.deviation}
                  for row in outcome.rows],
@@ -97,6 +102,16 @@ def write(
     (out / "table.md").write_text(_markdown(outcome, experiment), encoding="utf-8")
     for name, figure in outcome.figures.items():
         figure.savefig(out / f"{name}.png", dpi=150)
+
+
+def _made() -> dict[str, str]:
+    """When, on what and with what."""
+    packages = ("trainwell", "tensorflow", "keras")
+    return {
+        "date": str(date.today()),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": ", ".join(f"{package} {version(package)}" for package in packages),
+    }
 
 
 def show(outcome: Outcome, experiment: Experiment, console: Console) -> None:

@@ -23,7 +23,9 @@ def replicate(build: Callable[[int], keras.Model], seeds: Sequence[int]) -> "Rep
     are stacked, `[seeds, ...]`, so that one operation serves all; each seed has its own weights,
     its own optimizer state and its own order of the examples, and is trained as it would be alone.
     Choose it for means and spreads over seeds. Networks that keep the machine busy by themselves
-    gain nothing.
+    gain nothing. On a CPU one thread is fastest for networks of a few dozen units a layer: set
+    `TF_NUM_INTRAOP_THREADS=1` and `TF_NUM_INTEROP_THREADS=1` before TensorFlow is imported, as
+    `trainwell reproduce` does.
 
     Args:
         build: Takes a seed, gives a compiled Keras model with one input and one output. Each has

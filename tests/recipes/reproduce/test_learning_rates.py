@@ -1,11 +1,11 @@
-"""`learning-rates`: the cost with its penalty, its rises, and what is said of them."""
+"""`learning-rates`: the cost with its penalty, how it swings, and what is said of them."""
 
 import numpy as np
 import pytest
 
 from trainwell.recipes.replicate import replicate
 from trainwell.recipes.reproduce._nielsen import Images, compiled, network
-from trainwell.recipes.reproduce.learning_rates import _told, cost_of, rises, run
+from trainwell.recipes.reproduce.learning_rates import _told, cost_of, run, upwards
 from trainwell.recipes.reproduce.outcome import Setting
 
 
@@ -23,9 +23,10 @@ def test_cost_is_what_keras_evaluates():
     np.testing.assert_allclose(cost_of(replicas, x, y) - bare, np.array(weights) / 40, rtol=1e-4)
 
 
-def test_rises_by_hand():
-    costs = np.array([[3.0, 3.0], [2.0, 4.0], [2.5, 3.0], [1.0, 3.5]])
-    assert rises(costs).tolist() == [1, 2]
+def test_upwards_by_hand():
+    costs = np.array([[3.0, 3.0, 3.0], [2.0, 4.0, 2.0], [2.5, 3.0, 1.0], [1.0, 4.0, 0.5]])
+    # 0.5 of 1 + 0.5 + 1.5; 2 of 3; none of 2.5.
+    np.testing.assert_allclose(upwards(costs), [100 / 6, 200 / 3, 0])
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def data():
 
 def test_what_is_told_turns_with_the_numbers(data):
     falling = np.array([[1.0], [0.8], [0.6], [0.5]])
-    fast, wild = falling / 2, np.array([[1.0], [2.0], [0.9], [1.5]])
+    fast, wild = np.array([[0.5], [0.4], [0.41], [0.3]]), np.array([[1.0], [2.0], [0.9], [1.5]])
     told = _told({0.025: falling, 0.25: fast, 2.5: wild}, data)
     assert told.count("does not hold here") == 0 and told.count(" holds") == 4
     assert "needs 4 epochs for what 0.25 does in one" in told
@@ -47,7 +48,7 @@ def test_small_run_on_digits():
     outcome = run(Setting(quick=True, seeds=1, data="digits"))
     costs = {float(rate): np.array(cost) for rate, cost in outcome.summary["costs"].items()}
     # Steps of a tenth of the size: one epoch goes less far than one at 0.25, and never up.
-    assert rises(costs[0.025]) == 0
+    assert upwards(costs[0.025]) == 0
     assert costs[0.025][0] > costs[0.25][0]
     rows = {row.what: row for row in outcome.rows}
     assert rows["rate 2.5: cost after epoch 10"].ours == costs[2.5][-1].tolist()

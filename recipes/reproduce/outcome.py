@@ -18,6 +18,8 @@ from rich.table import Table
 
 from .catalog import Experiment
 
+_COLUMNS = ("", "ours", "seeds", "the text's, or its formula's")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
@@ -116,7 +118,7 @@ def _made() -> dict[str, str]:
 
 def show(outcome: Outcome, experiment: Experiment, console: Console) -> None:
     """Prints the table and what it shows."""
-    table = Table("", "ours", "seeds", "the text's", title=experiment.title, title_justify="left")
+    table = Table(*_COLUMNS, title=experiment.title, title_justify="left")
     for row in outcome.rows:
         table.add_row(row.what, _ours(row), str(len(row.ours)), _number(row.text, row.unit))
     console.print(table)
@@ -129,9 +131,7 @@ def _markdown(outcome: Outcome, experiment: Experiment) -> str:
         for row in outcome.rows
     ]
     head = [f"# {experiment.title}", "", f"{experiment.source}. {outcome.told}", ""]
-    return "\n".join(
-        [*head, "| | ours | seeds | the text's |", "| --- | --- | --- | --- |", *rows, ""]
-    )
+    return "\n".join([*head, f"| {' | '.join(_COLUMNS)} |", "| --- | --- | --- | --- |", *rows, ""])
 
 
 def _ours(row: Row) -> str:

@@ -163,11 +163,11 @@ def _figure(accuracy: Mapping[str, Doubles], labels: Sequence[int]) -> Any:
     width = 0.8 / len(accuracy)
     for at, ((way, one), colour) in enumerate(zip(accuracy.items(), RUN_COLOURS, strict=False)):
         middle = places + (at - (len(accuracy) - 1) / 2) * width
-        means = one.mean(axis=0)
-        bars = axes.bar(middle, means, 0.92 * width, color=colour, label=way)
-        axes.bar_label(bars, [f"{mean:.0f}" for mean in means], fontsize=8, padding=2)
+        axes.bar(middle, one.mean(axis=0), 0.92 * width, color=colour, label=way)
         for place, seeds in zip(middle, one.T, strict=True):
             axes.plot(np.full(len(seeds), place), seeds, "_", color="#222222", ms=7)
+            mean = f"{seeds.mean():.0f}"
+            axes.text(place, seeds.max() + 2, mean, fontsize=8, ha="center")
     axes.set_xticks(places, [f"{one:,}" for one in labels])
     axes.set_xlabel("labels; marks: the seeds")
     axes.set_ylim(0, 132)

@@ -21,3 +21,9 @@ EPOCH_LOGS = "_get_metrics_result_or_logs"
 def known_variables(optimizer: Any) -> list[Any]:
     """The trainable variables that a built optimizer was built with."""
     return list(optimizer._trainable_variables)
+
+
+def excludes_from_weight_decay(optimizer: Any) -> bool:
+    """Whether `exclude_from_weight_decay` was called on it with something."""
+    names = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
+    return any(getattr(optimizer, name, None) for name in names)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import keras
 
 from ..callbacks.diagnosis.finding import Finding
-from ._changes import Change
+from .remedies.changes import Change
 
 
 @dataclass(frozen=True, kw_only=True)

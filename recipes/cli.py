@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._check_command import check
 from ._command_line import CommandError, check_writable, make_deterministic, native_log_hidden
 from ._reproduce_command import reproduce
 from ._search_command import search
+from .check.command import check
 
 if TYPE_CHECKING:
     from ..callbacks.record import TrainingRecord

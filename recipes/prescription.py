@@ -8,36 +8,30 @@ from typing import Any
 import keras
 
 from ..callbacks.diagnosis.finding import Finding, Remedy, Severity
-from . import (
-    _end_remedies,
-    _hidden_activations,
-    _layer_remedies,
-    _optimizer_remedies,
-    _scale_remedies,
-)
-from ._changes import Change as Change
-from ._changes import NotChangedError
-from ._treatment import Treatment, performed
+from .remedies import ends, hidden_activations, layers, optimizers, scales
+from .remedies.changes import Change as Change
+from .remedies.changes import NotChangedError
+from .remedies.treatment import Treatment, performed
 
 Apply = Callable[[Treatment, Finding, Remedy], Change]
 Choice = tuple[Finding, Remedy]
 
 REMEDIES: dict[str, Apply] = {
-    "output_activation": _end_remedies.output_activation,
-    "loss": _end_remedies.loss,
-    "target_scaling": _scale_remedies.target_scaling,
-    "input_scaling": _scale_remedies.input_scaling,
-    "activation": _hidden_activations.activation,
-    "initializer": _layer_remedies.initializer,
-    "normalization": _layer_remedies.normalization,
-    "dropout": _layer_remedies.dropout,
-    "regularization": _layer_remedies.regularization,
-    "optimizer": _optimizer_remedies.optimizer,
-    "clipping": _optimizer_remedies.clipping,
-    "learning_rate": _optimizer_remedies.learning_rate,
-    "connect": _optimizer_remedies.not_the_models,
-    "epochs": _optimizer_remedies.not_the_models,
-    "batch_size": _optimizer_remedies.not_the_models,
+    "output_activation": ends.output_activation,
+    "loss": ends.loss,
+    "target_scaling": scales.target_scaling,
+    "input_scaling": scales.input_scaling,
+    "activation": hidden_activations.activation,
+    "initializer": layers.initializer,
+    "normalization": layers.normalization,
+    "dropout": layers.dropout,
+    "regularization": layers.regularization,
+    "optimizer": optimizers.optimizer,
+    "clipping": optimizers.clipping,
+    "learning_rate": optimizers.learning_rate,
+    "connect": optimizers.not_the_models,
+    "epochs": optimizers.not_the_models,
+    "batch_size": optimizers.not_the_models,
 }
 """What each kind of remedy does, in the order in which they are applied."""
 
@@ -209,11 +203,11 @@ def apply_remedies(
         except NotChangedError as reason:
             refused.append(str(reason))
     if {"loss", "output_activation"} & {change.kind for change in changes}:
-        units = _end_remedies.output_units(treatment)
+        units = ends.output_units(treatment)
         changes += [units] if units else []
     new = performed(treatment, {finding.symptom for finding, _ in chosen})
     if treatment.rate_is_asked:
-        changes, sentences = _optimizer_remedies.with_found_rate(treatment, new, changes)
+        changes, sentences = optimizers.with_found_rate(treatment, new, changes)
         refused += sentences
     return Prescription(
         model=new, changes=tuple(changes), not_changed=tuple(dict.fromkeys(refused))

@@ -10,13 +10,13 @@ import numpy as np
 from ..callbacks.diagnosis.diagnose import diagnose
 from ..callbacks.diagnosis.finding import Finding
 from ._arguments import positive_integer
-from ._changes import Change
 from ._preflight_record import preflight_record
 from ._repair_choices import Choices, added, of_the_ends
 from ._repair_result import Attempt, Repair
 from ._repair_runs import GOOD, Run, Training, errors_of
 from ._task_score import TaskScore
 from .prescription import Choice, apply_remedies
+from .remedies.changes import Change
 
 
 def repair(

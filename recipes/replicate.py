@@ -1,6 +1,7 @@
 """`replicate`: one network from several seeds, trained at once in one compiled step."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -9,7 +10,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ._arguments import positive_integer
-from ._replicable import check_alike, check_optimizer
+from ._replica_measures import Measures
+from ._replicable import check_alike, check_optimizer, check_seeds
 
 Floats = npt.NDArray[np.float32]
 
@@ -17,7 +19,7 @@ _HELD_OUT = 1_000  # examples of all replicas that are predicted at once
 
 
 def replicate(build: Callable[[int], keras.Model], seeds: Sequence[int]) -> "Replicas":
-    """Several seeds of one network, to be trained as one, for little more time than one takes.
+    """Several seeds of one network, to be trained as one, in less time than one after the other.
 
     Small networks spend their time between the operations, not in them. The weights of all seeds
     are stacked, `[seeds, ...]`, so that one operation serves all; each seed has its own weights,
@@ -29,15 +31,18 @@ def replicate(build: Callable[[int], keras.Model], seeds: Sequence[int]) -> "Rep
 
     Args:
         build: Takes a seed, gives a compiled Keras model with one input and one output. Each has
-            to have the same layers, loss, metrics and optimizer.
-        seeds: Sequence of integers, of the weights and of the order of the examples.
+            to have the same layers, loss, metrics and optimizer, and to draw its weights by the
+            seed.
+        seeds: Sequence of different integers from 0 on, of the weights and of the order of the
+            examples.
 
     Returns:
         `Replicas`.
 
     Raises:
-        ValueError: The models can't be trained as one: they differ, have several outputs, random
-            layers such as dropout, or an optimizer that looks at more than one weight at a time.
+        ValueError: The models can't be trained as one: they differ in more than their weights,
+            have several outputs, random layers such as dropout, masks, a training step of their
+            own, or an optimizer that looks at more than one weight at a time.
 
     Example:
         ```python
@@ -51,9 +56,7 @@ def replicate(build: Callable[[int], keras.Model], seeds: Sequence[int]) -> "Rep
         history["val_accuracy"][-1].mean()  # [epochs, seeds]
         ```
     """
-    seeds = [int(seed) for seed in seeds]
-    if not seeds:
-        raise ValueError(f"`seeds` must be a sequence of at least one integer. Received: {seeds}.")
+    seeds = check_seeds(seeds)
     models = [build(seed) for seed in seeds]
     check_alike(models)
     check_optimizer(models[0].optimizer)
@@ -75,20 +78,25 @@ class Replicas:
         optimizer = self._first.optimizer
         self._optimizer = type(optimizer).from_config(optimizer.get_config())
         self._optimizer.build(self._trained)
-        self._weight = _loss_weight(self._first)
+        self._measures = Measures(self._first)
+        self._draws = [np.random.default_rng(seed) for seed in seeds]
         self._epoch = tf.function(self._run_epoch)
         self._outputs = tf.function(self._run_outputs)
 
     @property
     def models(self) -> list[keras.Model]:
-        """The Keras models, with the weights of now."""
+        """The Keras models, with the weights and the optimizers' state of now."""
         for at, model in enumerate(self._models):
-            for name, stack in (
-                ("trainable_variables", self._trained),
-                ("non_trainable_variables", self._carried),
+            model.optimizer.build(model.trainable_variables)
+            for own, stacked in (
+                (model.trainable_variables, self._trained),
+                (model.non_trainable_variables, self._carried),
+                (model.optimizer.variables, self._optimizer.variables),
             ):
-                for variable, values in zip(getattr(model, name), stack, strict=True):
-                    variable.assign(values[at])
+                for variable, values in zip(own, stacked, strict=True):
+                    # What all share, as the count of the steps, has no axis for the models.
+                    shared = variable.shape == values.shape
+                    variable.assign(values if shared else values[at])
         return list(self._models)
 
     def fit(
@@ -101,16 +109,16 @@ class Replicas:
         validation_data: tuple[Any, Any] | None = None,
         on_epoch_end: Callable[[int, dict[str, Floats]], Any] | None = None,
     ) -> dict[str, Floats]:
-        """Trains all of them, each in an order of its own.
+        """Trains all of them, each in an order of its own; called again, it goes on.
 
         Args:
             x: Array `[n, ...]`. What is left over of the last batch is left out in that epoch.
             y: Array `[n, ...]`.
             epochs: Integer.
-            batch_size: Integer, at most `n`. Defaults to `32`.
-            validation_data: Held-out inputs and targets. Defaults to `None`.
-            on_epoch_end: Called with the epoch and its logs; training ends where it gives `True`.
-                Defaults to `None`.
+            batch_size: Integer; where there are fewer examples, all of them. Defaults to `32`.
+            validation_data: Pair of held-out inputs and targets. Defaults to `None`.
+            on_epoch_end: Called with the epoch and its logs; training ends where it gives what
+                counts as true. Defaults to `None`.
 
         Returns:
             `{"loss", "val_loss", "val_accuracy", ...}`, float32 `[epochs, seeds]` each: the mean
@@ -120,47 +128,60 @@ class Replicas:
         Raises:
             ValueError: An argument is out of its range.
         """
-        x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
-        batch_size = positive_integer("batch_size", batch_size)
-        if batch_size > len(x) or len(x) != len(y):
-            raise ValueError(
-                "`x` and `y` must have equally many examples, `batch_size` at least. Received: "
-                f"{len(x)} and {len(y)}, batch_size={batch_size}."
-            )
-        generators = [np.random.default_rng(seed) for seed in self.seeds]
+        x, y = self._checked(x, y, "`x` and `y`")
+        batch_size = min(positive_integer("batch_size", batch_size), len(x))
+        if validation_data is not None:
+            held, targets = _pair(validation_data)
+            validation_data = self._checked(held, targets, "`validation_data`")
         logs: list[dict[str, Floats]] = []
         for epoch in range(positive_integer("epochs", epochs)):
-            orders = _orders(generators, len(x), batch_size)
+            orders = _orders(self._draws, len(x), batch_size)
             logs.append({"loss": np.asarray(self._epoch(x, y, orders), "float32")})
             if validation_data is not None:
                 logs[-1] |= self.evaluate(*validation_data, prefix="val_")
-            if on_epoch_end is not None and on_epoch_end(epoch, logs[-1]) is True:
+            if on_epoch_end is not None and on_epoch_end(epoch, logs[-1]):
                 break
         return {name: np.stack([one[name] for one in logs]) for name in logs[0]}
 
     def predict(self, x: Any) -> Floats:
         """The outputs of all of them, `[seeds, n, ...]`."""
+        x = tf.convert_to_tensor(x)
         parts = [
-            self._outputs(tf.convert_to_tensor(x[start : start + _HELD_OUT]))
+            self._outputs(x[start : start + _HELD_OUT])
             for start in range(0, len(x), _HELD_OUT)
         ]
         return np.concatenate(parts, axis=1)
 
     def evaluate(self, x: Any, y: Any, prefix: str = "") -> dict[str, Floats]:
         """Loss without penalties, and the metrics, `[seeds]` each."""
-        targets, found = tf.convert_to_tensor(y), []
-        for outputs in self.predict(x):
-            loss = tf.reduce_mean(self._loss(targets, outputs))
-            metrics = _metrics(self._first)
-            for metric in metrics:
-                metric.update_state(targets, outputs)
-            found.append({"loss": loss} | {metric.name: metric.result() for metric in metrics})
+        x, targets = self._checked(x, y, "`x` and `y`")
+        found = [self._measures.of(targets, tf.constant(one)) for one in self.predict(x)]
         return {
-            prefix + name: np.array([float(one[name]) for one in found], "float32")
-            for name in found[0]
+            prefix + name: np.array([one[name] for one in found], "float32") for name in found[0]
         }
 
     # ------------------------------------------------------------------ inside
+
+    def _checked(self, x: Any, y: Any, what: str) -> tuple[Any, Any]:
+        """Both as tensors of equally many examples, the inputs of the network's shape."""
+        if isinstance(x, (dict, tf.data.Dataset)) or y is None:
+            raise ValueError(
+                f"{what} must be arrays of inputs and targets. Received: {type(x).__name__} and "
+                f"{type(y).__name__}."
+            )
+        x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
+        if not len(x) or len(x) != len(y):
+            raise ValueError(
+                f"{what} must be equally many examples, one at least. Received: {len(x)} inputs "
+                f"and {len(y)} targets."
+            )
+        shape = self._first.inputs[0].shape
+        if not tf.TensorShape(shape).is_compatible_with(x.shape):
+            raise ValueError(
+                f"The inputs of {what} must have the network's shape {tuple(shape)}. Received: "
+                f"{tuple(x.shape)}."
+            )
+        return x, y
 
     def _run_epoch(self, x: Any, y: Any, orders: Any) -> Any:
         """One epoch; the mean loss of each replica."""
@@ -187,8 +208,8 @@ class Replicas:
         outputs, carried, penalties = self._first.stateless_call(
             weights, state, x, training=True, return_losses=True
         )
-        loss = tf.reduce_mean(self._loss(y, outputs))
-        return tf.add_n([loss, *penalties]), carried
+        parts = [self._measures.loss(y, outputs), *penalties]
+        return tf.add_n([tf.cast(part, "float32") for part in parts]), carried
 
     def _run_outputs(self, x: Any) -> Any:
         def of_one(one: Any) -> Any:
@@ -198,17 +219,26 @@ class Replicas:
         state = [variable.value for variable in self._carried]
         return tf.vectorized_map(of_one, (weights, state))
 
-    def _loss(self, y: Any, outputs: Any) -> Any:
-        """Losses of the examples, or their mean."""
-        return self._weight * keras.losses.get(self._first.loss)(y, outputs)
-
 
 def _stacked(models: list[Any], name: str) -> list[Any]:
     """One variable for each of the models', with a first axis for the models."""
-    return [
-        keras.Variable(np.stack([np.asarray(v) for v in same]), name=f"{name}_{at}")
-        for at, same in enumerate(zip(*(getattr(one, name) for one in models), strict=True))
-    ]
+    stacked = []
+    for at, same in enumerate(zip(*(getattr(one, name) for one in models), strict=True)):
+        values = np.stack([keras.ops.convert_to_numpy(one) for one in same])
+        variable = keras.Variable(values, dtype=same[0].dtype, name=f"{name}_{at}")
+        if same[0].constraint is not None:
+            variable.constraint = partial(tf.vectorized_map, same[0].constraint)
+        stacked.append(variable)
+    return stacked
+
+
+def _pair(given: Any) -> Any:
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise ValueError(
+            "`validation_data` must be a pair of inputs and targets; sample weights are not used "
+            f"here. Received: {type(given).__name__} of {len(given)}."
+        )
+    return given
 
 
 def _orders(generators: list[np.random.Generator], count: int, batch_size: int) -> Any:
@@ -217,26 +247,3 @@ def _orders(generators: list[np.random.Generator], count: int, batch_size: int) 
     orders = [one.permutation(count)[: steps * batch_size] for one in generators]
     stacked = np.stack([one.reshape(steps, batch_size) for one in orders], axis=1)
     return tf.constant(stacked.astype("int32"))
-
-
-def _loss_weight(model: Any) -> float:
-    given = model.get_compile_config().get("loss_weights")
-    return float(given[0] if isinstance(given, (list, tuple)) else 1.0 if given is None else given)
-
-
-def _metrics(model: Any) -> list[Any]:
-    """New metrics, as `compile` was given them."""
-    return [_metric(one, model) for one in model.get_compile_config().get("metrics") or []]
-
-
-def _metric(given: Any, model: Any) -> Any:
-    if given in ("accuracy", "acc"):
-        return _ACCURACIES[keras.losses.get(model.loss).__name__](name="accuracy")
-    return keras.metrics.get(given)
-
-
-_ACCURACIES = {
-    "sparse_categorical_crossentropy": keras.metrics.SparseCategoricalAccuracy,
-    "categorical_crossentropy": keras.metrics.CategoricalAccuracy,
-    "binary_crossentropy": keras.metrics.BinaryAccuracy,
-}

@@ -23,6 +23,7 @@ NEEDED_FOR = {
     "callbacks/_monitor.py)",
     "_trainable_variables": "`apply` without variables, and whether to trace anew (Tap._begin, "
     "retrace_would_change)",
+    "_exclude_from_weight_decay": "`replicate` refuses what one stacked tensor can't exclude",
 }
 X = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
 
@@ -182,6 +183,15 @@ def test_a_built_optimizer_knows_its_variables():
     message = changed("_trainable_variables", "does not hold what the optimizer was built with")
     assert hasattr(optimizer, "_trainable_variables"), message
     assert [id(one) for one in private.known_variables(optimizer)] == [id(variable)], message
+
+
+def test_an_optimizer_knows_what_it_excludes_from_weight_decay():
+    message = changed("_exclude_from_weight_decay", "is not where exclusions are kept")
+    assert not private.excludes_from_weight_decay(keras.optimizers.AdamW())
+    for options in ({"var_names": ["bias"]}, {"var_list": [keras.Variable([1.0])]}):
+        optimizer = keras.optimizers.AdamW()
+        optimizer.exclude_from_weight_decay(**options)
+        assert private.excludes_from_weight_decay(optimizer), message
 
 
 # ---------------------------------------------------------------------- of a model

@@ -15,12 +15,14 @@ from keras import layers
 
 from trainwell.callbacks.diagnosis.finding import Finding
 from trainwell.callbacks.record import TrainingRecord
-from trainwell.recipes import _check, _check_command, cli
-from trainwell.recipes._check_data import data_of
-from trainwell.recipes._check_file import own_modules
-from trainwell.recipes._check_model import _matches
-from trainwell.recipes._check_words import to_begin_with, verdict
+from trainwell.recipes import cli
 from trainwell.recipes._command_line import CommandError
+from trainwell.recipes.check import check as steps
+from trainwell.recipes.check import command
+from trainwell.recipes.check.data import data_of
+from trainwell.recipes.check.file import own_modules
+from trainwell.recipes.check.model import _matches
+from trainwell.recipes.check.words import to_begin_with, verdict
 from trainwell.recipes.layers.rrelu import RReLU
 
 TRAINWELL = Path(sys.executable).with_name("trainwell")
@@ -64,7 +66,7 @@ def shelf(tmp_path_factory):
 @pytest.fixture
 def check(monkeypatch, capsys):
     """Runs the command in this process: its exit code, what it printed, its errors."""
-    monkeypatch.setattr(_check_command, "make_deterministic", lambda: None)
+    monkeypatch.setattr(command, "make_deterministic", lambda: None)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["trainwell", "check", *map(str, arguments)])
@@ -185,7 +187,7 @@ def test_error_that_only_a_later_batch_raises(check, shelf, tmp_path, monkeypatc
     def train(self, doctor):
         raise TypeError("no {{function_node f}} such\nbatch")
 
-    monkeypatch.setattr(_check.Check, "_train", train)
+    monkeypatch.setattr(steps.Check, "_train", train)
     given = ("--data", shelf / "data.npz", "--fit", "--out")
     done = check(shelf / "faulty.keras", *given, tmp_path / "found")
     assert done.code == 1 and "as Keras refuses it: no such batch." in done.out
@@ -222,8 +224,8 @@ def test_model_of_one_batch_size_is_trained_on_whole_batches(check, tmp_path):
 
 
 def test_epochs_without_the_option_make_a_thousand_steps():
-    assert _check._enough(45) == 23  # 1,035 steps
-    assert _check._enough(10_000) == 5 and _check._enough(1) == 50
+    assert steps._enough(45) == 23  # 1,035 steps
+    assert steps._enough(10_000) == 5 and steps._enough(1) == 50
 
 
 def test_what_keras_warns_of_is_a_finding(check, tmp_path, recwarn):

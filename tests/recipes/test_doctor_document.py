@@ -11,9 +11,9 @@ import numpy as np
 
 from trainwell.callbacks.diagnosis.finding import SYMPTOMS, Finding, Remedy
 from trainwell.callbacks.record import TrainingRecord
-from trainwell.recipes._changes import Change
-from trainwell.recipes._check_data import Samples
-from trainwell.recipes._check_summary import Fit, summary_of
+from trainwell.recipes.check.data import Samples
+from trainwell.recipes.check.summary import Fit, summary_of
+from trainwell.recipes.remedies.changes import Change
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "doctor.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")

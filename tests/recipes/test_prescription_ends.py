@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from trainwell.callbacks import Finding, Remedy
-from trainwell.recipes._scaled_targets import ScaledLabels, ScaledLabelsAccuracy
 from trainwell.recipes.optimizers.adaptive_gradient_clipping import AdaptiveGradientClipping
 from trainwell.recipes.prescription import apply_remedies
+from trainwell.recipes.remedies.scaled_targets import ScaledLabels, ScaledLabelsAccuracy
 
 layers = keras.layers
 X = np.random.default_rng(0).normal(3, 2, (32, 4)).astype(np.float32)

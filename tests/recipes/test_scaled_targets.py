@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from trainwell.recipes._scaled_targets import (
+from trainwell.recipes.remedies.scaled_targets import (
     ScaledLabels,
     ScaledLabelsAccuracy,
     in_units_of_targets,

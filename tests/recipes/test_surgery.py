@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from trainwell.recipes._surgery import Surgery
 from trainwell.recipes.layers.rrelu import RReLU
+from trainwell.recipes.remedies.surgery import Surgery
 
 layers = keras.layers
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
-from ..callbacks._best_constant import loss_name
-from ..callbacks._layer_description import name_of
-from ._recompiling import arguments_of_compile
+from ...callbacks._best_constant import loss_name
+from ...callbacks._layer_description import name_of
+from .._recompiling import arguments_of_compile
 
 _ACCURACIES = {
     "binary_crossentropy": keras.metrics.BinaryAccuracy,

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..callbacks.diagnosis._graph import is_shape, kind
-from ._changes import NotChangedError
-from ._channels import channel_standardization
-from ._treatment import Treatment
-from .mlp import standardization
+from ...callbacks.diagnosis._graph import is_shape, kind
+from .._channels import channel_standardization
+from ..mlp import standardization
+from .changes import NotChangedError
+from .treatment import Treatment
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..callbacks._report_page import write_page
-from ..callbacks._report_parts import facts_html, findings_html, training_html
-from ..callbacks._symptom_words import SYMPTOM_WORDS
-from ..callbacks._tables import table_html
-from ..callbacks.diagnosis.finding import Finding
-from ..callbacks.record import TrainingRecord
-from ._check_summary import Fit
-from ._check_words import outcome, score_text, verdict, what, why
+from ...callbacks._report_page import write_page
+from ...callbacks._report_parts import facts_html, findings_html, training_html
+from ...callbacks._symptom_words import SYMPTOM_WORDS
+from ...callbacks._tables import table_html
+from ...callbacks.diagnosis.finding import Finding
+from ...callbacks.record import TrainingRecord
+from .summary import Fit
+from .words import outcome, score_text, verdict, what, why
 
 
 def write_report_page(

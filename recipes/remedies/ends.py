@@ -3,15 +3,15 @@
 import keras
 import numpy as np
 
-from ..callbacks._best_constant import loss_name
-from ..callbacks._layer_description import name_of
-from ..callbacks.diagnosis._graph import is_activation
-from ..callbacks.diagnosis.finding import Finding, Remedy
-from ._changes import Change, NotChangedError
-from ._compile_arguments import the_loss, with_accuracies_of, with_loss
-from ._hidden_activations import function_layer
-from ._scaled_targets import ScaledLabels
-from ._treatment import Treatment
+from ...callbacks._best_constant import loss_name
+from ...callbacks._layer_description import name_of
+from ...callbacks.diagnosis._graph import is_activation
+from ...callbacks.diagnosis.finding import Finding, Remedy
+from .changes import Change, NotChangedError
+from .compile_arguments import the_loss, with_accuracies_of, with_loss
+from .hidden_activations import function_layer
+from .scaled_targets import ScaledLabels
+from .treatment import Treatment
 
 _WITH_LOGITS = {
     "binary_crossentropy": keras.losses.BinaryCrossentropy,

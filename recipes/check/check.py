@@ -8,21 +8,21 @@ from typing import Any
 
 import keras
 
-from ..callbacks._findings_text import findings_text
-from ..callbacks.diagnosis.diagnose import diagnose
-from ..callbacks.diagnosis.finding import Severity
-from ..callbacks.training_doctor import TrainingDoctor
-from ._check_data import Samples
-from ._check_file import REPAIRED
-from ._check_model import check_fit, fixed_batch_size, load, one_line, refused_by_keras
-from ._check_report import write_report_page
-from ._check_summary import Fit, summary_of
-from ._check_terminal import WIDTH, console, only_the_doctor_warns, print_changes, progress_on
-from ._check_words import outcome, to_begin_with, told, verdict
-from ._command_line import CommandError
-from ._preflight_record import preflight_record
-from ._search_folder import Folder
-from ._task_score import TaskScore
+from ...callbacks._findings_text import findings_text
+from ...callbacks.diagnosis.diagnose import diagnose
+from ...callbacks.diagnosis.finding import Severity
+from ...callbacks.training_doctor import TrainingDoctor
+from .._command_line import CommandError
+from .._preflight_record import preflight_record
+from .._search_folder import Folder
+from .._task_score import TaskScore
+from .data import Samples
+from .file import REPAIRED
+from .model import check_fit, fixed_batch_size, load, one_line, refused_by_keras
+from .report import write_report_page
+from .summary import Fit, summary_of
+from .terminal import WIDTH, console, only_the_doctor_warns, print_changes, progress_on
+from .words import outcome, to_begin_with, told, verdict
 
 # From 1,000 steps on, the rules on a run's course are firm.
 _STEPS = 1000
@@ -124,7 +124,7 @@ class Check:
 
     def repair(self) -> None:
         """Mends the model, saves it beside the report, and adds to that what was changed."""
-        from .repair import repair
+        from ..repair import repair
 
         print()
         samples = self._samples

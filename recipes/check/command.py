@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ._command_line import check_writable, make_deterministic, native_log_hidden
+from .._command_line import check_writable, make_deterministic, native_log_hidden
 
 FOUND = 1
 
@@ -53,8 +53,8 @@ def check(
     Exits with 0 where no finding is an error, with 1 where one is, with 2 where model or data can't
     be used. With --repair too it is the model as given that is judged.
     """
-    from ._check_data import data_of
-    from ._check_file import REPAIRED, check_file, check_kept
+    from .data import data_of
+    from .file import REPAIRED, check_file, check_kept
 
     check_file(model)
     if repair:
@@ -62,7 +62,7 @@ def check(
     samples = data_of(data, seed)
     check_writable(out)
     with native_log_hidden():
-        from ._check import Check
+        from .check import Check
     make_deterministic()
     examined = Check(model, samples, out, epochs=epochs, batch_size=batch_size, seed=seed)
     examined.before_training()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..callbacks.diagnosis.finding import Finding, Remedy
+from ...callbacks.diagnosis.finding import Finding, Remedy
 
 
 @dataclass(frozen=True, kw_only=True)

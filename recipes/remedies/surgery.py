@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from ._remaking import model_like, remade, uncompiled
+from .remaking import model_like, remade, uncompiled
 
 Factory = Callable[[], Any]
 

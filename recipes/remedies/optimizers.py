@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..callbacks.diagnosis.finding import Finding, Remedy
-from ..callbacks.learning_rate_range import find_learning_rate
-from ._changes import Change, NotChangedError
-from ._recompiling import optimizer_like
-from ._treatment import Treatment
+from ...callbacks.diagnosis.finding import Finding, Remedy
+from ...callbacks.learning_rate_range import find_learning_rate
+from .._recompiling import optimizer_like
+from .changes import Change, NotChangedError
+from .treatment import Treatment
 
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 _LASTING = (

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..callbacks.diagnosis.finding import Finding, Severity
-from ..callbacks.record import TrainingRecord
-from ._check_data import Samples
-from ._check_words import score_text
+from ...callbacks.diagnosis.finding import Finding, Severity
+from ...callbacks.record import TrainingRecord
+from .data import Samples
+from .words import score_text
 
 
 @dataclass(frozen=True, kw_only=True)

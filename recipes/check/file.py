@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ._command_line import CommandError
+from .._command_line import CommandError
 
 REPAIRED = "repaired.keras"
 """The mended model, in the folder of what the command writes."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import keras
 
-from ._check_data import Samples
-from ._check_file import FROM_PYTHON, own_modules
-from ._command_line import CommandError
+from .._command_line import CommandError
+from .data import Samples
+from .file import FROM_PYTHON, own_modules
 
 _UNKNOWN = re.compile(r"Could not locate (class|function) '([^']*)'")
 _LONGEST = 300

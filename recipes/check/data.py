@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ._command_line import CommandError
-from .datasets import NAMES, DatasetError, _member, _not_an_archive, load
+from .._command_line import CommandError
+from ..datasets import NAMES, DatasetError, _member, _not_an_archive, load
 
 Array = npt.NDArray[Any]
 

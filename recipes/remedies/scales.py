@@ -4,15 +4,15 @@ import math
 
 import keras
 
-from ..callbacks._best_constant import loss_name
-from ..callbacks._layer_description import name_of
-from ..callbacks.diagnosis.finding import Finding, Remedy
-from ._changes import Change, NotChangedError
-from ._compile_arguments import the_loss, unnamed, with_loss
-from ._end_remedies import set_function
-from ._input_scale import ModelInput, inputs_of, standardizer
-from ._scaled_targets import ScaledLabels, ScaledLabelsAccuracy, in_units_of_targets
-from ._treatment import Treatment
+from ...callbacks._best_constant import loss_name
+from ...callbacks._layer_description import name_of
+from ...callbacks.diagnosis.finding import Finding, Remedy
+from .changes import Change, NotChangedError
+from .compile_arguments import the_loss, unnamed, with_loss
+from .ends import set_function
+from .input_scale import ModelInput, inputs_of, standardizer
+from .scaled_targets import ScaledLabels, ScaledLabelsAccuracy, in_units_of_targets
+from .treatment import Treatment
 
 _ONLY_POSITIVE = ("mean_squared_logarithmic_error", "poisson")
 

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..callbacks._best_constant import loss_name
-from ..callbacks._layer_description import name_of
+from ...callbacks._best_constant import loss_name
+from ...callbacks._layer_description import name_of
 
 _RELATIVE = ("cosine_similarity", "mean_absolute_percentage_error")
 

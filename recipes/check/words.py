@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..callbacks._symptom_words import SYMPTOM_WORDS
-from ..callbacks.diagnosis.finding import Finding, Severity
+from ...callbacks._symptom_words import SYMPTOM_WORDS
+from ...callbacks.diagnosis.finding import Finding, Severity
 
 
 def told(findings: Sequence[Finding]) -> str:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ._check_words import listed, what, why
+from .words import listed, what, why
 
 WIDTH = 100
 

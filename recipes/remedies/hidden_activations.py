@@ -5,12 +5,12 @@ from typing import Any
 
 import keras
 
-from ..callbacks.activation_facts import ACTIVATION_FACTS, facts_of
-from ..callbacks.diagnosis._graph import is_activation, is_shape, kind
-from ..callbacks.diagnosis.finding import Finding, Remedy
-from ._changes import Change, NotChangedError
-from ._treatment import Treatment
-from .activations import ACTIVATIONS, activation_layer, initializer_for
+from ...callbacks.activation_facts import ACTIVATION_FACTS, facts_of
+from ...callbacks.diagnosis._graph import is_activation, is_shape, kind
+from ...callbacks.diagnosis.finding import Finding, Remedy
+from ..activations import ACTIVATIONS, activation_layer, initializer_for
+from .changes import Change, NotChangedError
+from .treatment import Treatment
 
 _KERNELS = ("kernel_initializer", "pointwise_initializer")
 

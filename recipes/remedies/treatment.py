@@ -6,12 +6,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..callbacks._connections import places_of
-from ..callbacks._network import describe_network
-from ..callbacks.diagnosis._graph import Graph, is_activation, is_kernel, is_shape, path
-from ._changes import NotChangedError, listed
-from ._compile_arguments import known_arguments
-from ._surgery import Surgery
+from ...callbacks._connections import places_of
+from ...callbacks._network import describe_network
+from ...callbacks.diagnosis._graph import Graph, is_activation, is_kernel, is_shape, path
+from .changes import NotChangedError, listed
+from .compile_arguments import known_arguments
+from .surgery import Surgery
 
 DAMAGE = frozenset(
     {

@@ -4,12 +4,12 @@ from typing import Any
 
 import keras
 
-from ..callbacks.activation_facts import ACTIVATION_FACTS
-from ..callbacks.diagnosis._graph import is_activation, kind
-from ..callbacks.diagnosis.finding import Finding, Remedy
-from ._changes import Change, NotChangedError
-from ._hidden_activations import function_layer, initialize, name_of_function
-from ._treatment import Treatment
+from ...callbacks.activation_facts import ACTIVATION_FACTS
+from ...callbacks.diagnosis._graph import is_activation, kind
+from ...callbacks.diagnosis.finding import Finding, Remedy
+from .changes import Change, NotChangedError
+from .hidden_activations import function_layer, initialize, name_of_function
+from .treatment import Treatment
 
 _REGULARIZERS = ("kernel_regularizer", "pointwise_regularizer")
 

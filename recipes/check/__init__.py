@@ -1,0 +1,1 @@
+"""`trainwell check`: a saved model judged on data, watched in a short run, repaired."""

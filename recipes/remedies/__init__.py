@@ -1,0 +1,1 @@
+"""What each kind of remedy does to a model; `prescribe` applies them."""

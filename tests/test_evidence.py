@@ -95,11 +95,24 @@ def test_level_validation_accuracies_are_told_apart_by_the_loss(evidence):
 def test_less_training_loss_speaks_for_speed(evidence):
     effects, claims = evidence("effects"), evidence("claims")
     claim = next(one for one in claims.CLAIMS if one.name == "Momentum")
-    a = {"speed": [[-1.0, -1.2]] + [[0.0, 0.0]] * 5}
-    b = {"speed": [[-0.5, -0.6]] + [[0.0, 0.0]] * 5}
+    same = _results(validation=[1, 2, 3, 4, 5, 0], test=[10, 20, 30, 40, 50, 60])
+    a = same | {"speed": [[-1.0, -1.2] * 5] + [[0.0] * 10] * 5}
+    b = same | {"speed": [[-0.5, -0.6] * 5] + [[0.0] * 10] * 5}
     found = effects.effect(claim, a, b)
     assert found.interval.mean == pytest.approx(0.55)
     assert found.edges == (True, True)
+    assert found.beside == (50.0, 50.0)
+
+
+def test_overlapping_splits_widen_the_interval(evidence):
+    effects, claims = evidence("effects"), evidence("claims")
+    claim = next(one for one in claims.CLAIMS if one.name == "Dropout")
+    better = [90.0, 94.0] * 5  # than 90: by 2, deviation 2.108, interval 2 +- 1.508
+    same = _results(validation=[90, 0, 0, 0, 0], test=[90, 0, 0, 0, 0])
+    found = effects.effect(claim, same | {"test_accuracy": [better] * 5}, same)
+    assert (found.interval.mean, found.counts) == (2.0, "for")
+    assert found.interval.widened(2).low == pytest.approx(2 - 2 * 2.2622 * 2.108185 / 10**0.5)
+    assert not effects.is_firm(claim, "wine", found)  # 2 - 2.49 * 1.508 < 0
 
 
 def test_the_threshold_is_the_last_rate_before_the_first_rise(evidence):
@@ -125,7 +138,7 @@ def test_results_of_a_changed_arm_are_not_found(evidence, tmp_path):
     kept = results.Results(path)
     row = {"kind": "run", "digest": arms.Arm().digest("wine"), "seconds": 1.0, "measures": {"a": 1}}
     kept.add(row)
-    path.open("a").write('{"kind": "run", "dig')  # killed while writing
+    path.write_text(path.read_text() + '{"kind": "run", "dig')  # killed while writing
     again = results.Results(path)
     assert again.of(arms.Arm(), "wine") == {"a": 1}
     assert again.of(arms.Arm(), "digits") is None

@@ -1,5 +1,6 @@
 """What the page tells of one claim: its two arms, what counts, and what was found."""
 
+import re
 from dataclasses import fields
 
 from arms import ARMS, Arm
@@ -9,7 +10,7 @@ from verdicts import Interval
 
 _NAMES = {
     "max_norm": "max-norm", "monte_carlo": "Monte Carlo dropout", "decays": "L2 strengths",
-    "slope": "leak", "labels": "labels a class", "length": "times the epochs",
+    "slope": "leak", "labels": "labels a class",
     "naive_biases": "biases N(0, 1)", "input_normalization": "first layer normalization",
     "ordinary_dropout": "ordinary dropout", "initializer": "weights",
 }  # fmt: skip
@@ -28,6 +29,12 @@ def _signed(value: float, places: int) -> str:
     return text.replace("-", "−") if float(text) else f"{0:.{places}f}"
 
 
+def link(claim: Claim) -> str:
+    """To the claim's section."""
+    slug = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", claim.name).strip().lower())
+    return f"[{claim.name}](#{slug})"
+
+
 def arm_told(name: str) -> str:
     """An arm in words: what differs from the ordinary, and its rates."""
     arm, ordinary = ARMS[name], Arm()
@@ -44,6 +51,8 @@ def arm_told(name: str) -> str:
 
 
 def _option(name: str, value: object) -> str:
+    if name == "length":
+        return f"{value:g} times the epochs"
     told = _NAMES.get(name, name.replace("_", " "))
     if value is True:
         return told
@@ -66,8 +75,15 @@ def counting(claim: Claim) -> str:
     )
 
 
-def of(claim: Claim, effects: dict[str, Effect], verdict: str) -> str:
-    """A section of the page."""
+def of(claim: Claim, effects: dict[str, Effect], wider: dict[str, Effect], verdict: str) -> str:
+    """A section of the page.
+
+    Args:
+        claim: The claim.
+        effects: By data set.
+        wider: The same with more rates, where there are any.
+        verdict: In words.
+    """
     a, b = claim.measures
     judged = a.told if a is b else f"A: {a.told}; B: {b.told}"
     lines = [
@@ -79,8 +95,14 @@ def of(claim: Claim, effects: dict[str, Effect], verdict: str) -> str:
     lines += [f"- **Verdict: {verdict}.**", ""]
     if not effects:
         return "\n".join(lines)
-    lines += ["| | A | rate of A | B | rate of B | effect |", "| --- |" + " --- |" * 5]
-    lines += [_found(name, one, claim) for name, one in effects.items()]
+    heads = ["A", "rate of A", "B", "rate of B", "effect"]
+    if a.judged == "speed":
+        heads.append("not counted: test accuracy of A / B")
+    lines += [f"| | {' | '.join(heads)} |", "| --- |" + " --- |" * len(heads)]
+    for name, one in effects.items():
+        lines.append(_found(name, one, claim))
+        if name in wider:
+            lines.append(_found(f"*{name}, more rates*", wider[name], claim))
     return "\n".join(lines)
 
 
@@ -88,8 +110,11 @@ def _found(name: str, one: Effect, claim: Claim) -> str:
     places = 2
     (mean_a, mean_b), (chosen_a, chosen_b) = one.means, one.chosen
     rates = [
-        f"{rate:g}{' (end of the grid)' if edge else ''}{f', L2 {decay:g}' if decay else ''}"
+        f"{rate:.3g}{' (end of the grid)' if edge else ''}{f', L2 {decay:g}' if decay else ''}"
         for (rate, decay), edge in zip((chosen_a, chosen_b), one.edges, strict=True)
     ]
     cells = [f"{mean_a:.{places}f}", rates[0], f"{mean_b:.{places}f}", rates[1]]
-    return f"| {name} | {' | '.join(cells)} | {told(one.interval, claim)} |"
+    cells.append(told(one.interval, claim))
+    if one.beside is not None:
+        cells.append(" / ".join(f"{value:.2f}" for value in one.beside))
+    return f"| {name} | {' | '.join(cells)} |"

@@ -68,7 +68,7 @@ def _panel(axes: Any, unit: str, rows: Sequence[tuple[Claim, Effects, str]]) -> 
                 _mark(axes, place + (at - 1.5) * _APART, name, effects[name])
     axes.set_yticks(range(len(rows)), [claim.name for claim, _, _ in rows])
     axes.tick_params(axis="y", labelcolor=INK, labelsize=8.5, length=0)
-    axes.set_xticks(ticks, [f"{tick:+g}" if tick else "0" for tick in ticks])
+    axes.set_xticks(ticks, [f"{tick:+g}".replace("-", "−") if tick else "0" for tick in ticks])
     axes.minorticks_off()
     axes.set_ylim(len(rows) - 0.5, -0.5)
 

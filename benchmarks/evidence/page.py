@@ -10,42 +10,23 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import argparse
-from collections import Counter
 from pathlib import Path
 
 import details
 import figure
 import words
-from arms import ARMS
 from claim import Claim
 from claims import THEMES
 from data_sets import NAMES
-from effects import Effect, effect, overall
+from effects import Effect, overall
+from findings import Found, found_in, wider_in
 from results import PATH, ROOT, Results
-from verdicts import kind, verdict
+from verdicts import verdict
 
 PAGE = ROOT / "docs" / "evidence.md"
 FIGURE = ROOT / "docs" / "images" / "evidence.png"
 
 Effects = dict[str, Effect]
-Found = dict[Claim, Effects]
-
-
-def found_in(results: Results) -> Found:
-    """The effects of each claim on the data sets whose two arms have been trained."""
-    found: Found = {}
-    for theme in THEMES.values():
-        for claim in theme:
-            pairs = {
-                data: tuple(results.of(ARMS[arm], data) for arm in (claim.a, claim.b))
-                for data in claim.data
-            }
-            found[claim] = {
-                data: effect(claim, a, b)
-                for data, (a, b) in pairs.items()
-                if a is not None and b is not None
-            }
-    return found
 
 
 def verdict_of(claim: Claim, effects: Effects) -> str:
@@ -55,11 +36,6 @@ def verdict_of(claim: Claim, effects: Effects) -> str:
     told = verdict({name: one.counts for name, one in effects.items()})
     missing = [name for name in claim.data if name not in effects]
     return f"{told} (not run: {', '.join(missing)})" if missing else told
-
-
-def kind_of(effects: Effects) -> str:
-    """For counting."""
-    return kind({name: one.counts for name, one in effects.items()}) if effects else "not run"
 
 
 def tables(found: Found) -> str:
@@ -75,7 +51,7 @@ def tables(found: Found) -> str:
 def _row(claim: Claim, effects: Effects) -> str:
     cells = [_cell(effects[name], claim) if name in effects else "" for name in NAMES]
     whole = details.told(overall(list(effects.values())), claim) if len(effects) > 1 else ""
-    first = f"**{claim.name}.** {claim.says} *{claim.source}*"
+    first = f"**{details.link(claim)}.** {claim.says} *{claim.source}*"
     return f"| {first} | {' | '.join(cells)} | {whole} | {verdict_of(claim, effects)} |"
 
 
@@ -92,20 +68,20 @@ def main() -> None:
     options = parser.parse_args()
     results = Results(options.results)
     found = found_in(results)
-    counts = Counter(map(kind_of, found.values()))
+    wider = wider_in(results, found)
     text = "\n".join([
-        words.introduction(found, counts, results),
+        words.introduction(found, wider, results),
         tables(found),
         "",
         "## Each claim",
-        *(details.of(claim, effects, verdict_of(claim, effects))
+        *(details.of(claim, effects, wider.get(claim, {}), verdict_of(claim, effects))
           for claim, effects in found.items()),
     ])  # fmt: skip
     options.page.write_text(text.rstrip() + "\n", encoding="utf-8")
     rows = [(claim, effects, verdict_of(claim, effects)) for claim, effects in found.items()]
     options.figure.parent.mkdir(parents=True, exist_ok=True)
     figure.draw(rows).savefig(options.figure, dpi=150)
-    print(words.verdict_counts(counts))
+    print("\n".join(words.by_verdict(found)))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Results:
     def add(self, row: dict[str, Any]) -> None:
         """Keeps a line, on the disk when this returns."""
         self._take(row)
-        self._write(json.dumps(row) + "\n")
+        self._write(json.dumps(row, separators=(",", ":")) + "\n")
 
     def _take(self, row: dict[str, Any]) -> None:
         if row["kind"] == "session":

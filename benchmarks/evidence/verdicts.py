@@ -19,6 +19,11 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def widened(self, factor: float) -> "Interval":
+        """As far from the mean times the factor."""
+        low, high = self.mean - self.low, self.high - self.mean
+        return Interval(self.mean, self.mean - factor * low, self.mean + factor * high)
+
     def counts(self, smallest: float) -> str:
         """Whether a better A is shown: an interval on one side of 0 and a mean that matters."""
         if self.low > 0 and self.mean >= smallest:

@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +17,11 @@ _KERAS_COPY = Path.home() / ".keras" / "datasets" / "mnist.npz"
 
 def reproduce(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The experiment; `--list` names them.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="The experiment; `--list` names them. Full runs take minutes, and say how many.",
+        ),
     ] = "",
     quick: Annotated[
         bool, typer.Option("--quick", help="A small version, under 20 s on two cores.")
@@ -45,7 +51,14 @@ def reproduce(
     chosen = _chosen(name)
     _one_thread()
     folder = out or Path(f"trainwell-{chosen.name}")
-    check_writable(folder)
+    with _left_only_if_filled(folder):
+        check_writable(folder)
+        print(f"{chosen.title}: {_duration(chosen, quick, seeds)}.", flush=True)
+        _run(chosen, folder, quick, seeds, data or _mnist(quick))
+    print(f"Written: {folder}")
+
+
+def _run(chosen: Experiment, folder: Path, quick: bool, seeds: int | None, data: str) -> None:
     with native_log_hidden():
         from importlib import import_module
 
@@ -55,7 +68,7 @@ def reproduce(
         from .reproduce.outcome import Setting, show, write
 
         run = import_module(f".reproduce.{chosen.module}", __package__).run
-    setting = Setting(quick=quick, seeds=seeds, data=data or _mnist(quick))
+    setting = Setting(quick=quick, seeds=seeds, data=data)
     started = time.perf_counter()
     try:
         outcome = run(setting)
@@ -63,7 +76,27 @@ def reproduce(
         raise CommandError(str(error)) from error
     write(outcome, chosen, setting, time.perf_counter() - started, folder)
     show(outcome, chosen, Console())
-    print(f"Written: {folder}")
+
+
+def _duration(chosen: Experiment, quick: bool, seeds: int | None) -> str:
+    if quick:
+        return "the small version, under 20 seconds on two cores"
+    usual = "" if seeds is None else " with as many seeds as usual"
+    minutes = f"{chosen.minutes} minute{'s' * (chosen.minutes > 1)}"
+    return f"about {minutes} on one core{usual}; `--quick` takes under 20 seconds"
+
+
+@contextmanager
+def _left_only_if_filled(folder: Path) -> Iterator[None]:
+    """Where nothing came of it, takes away the folders that were made for it."""
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # one that holds something stays, and those around it
+            for one in made:
+                one.rmdir()
+        raise
 
 
 def _one_thread() -> None:

@@ -76,7 +76,7 @@ def _entry(experiment: Experiment, files: Any) -> str:
 def _command(name: str, summary: dict[str, Any]) -> str:
     options = [
         " --quick" if summary["quick"] else "",
-        f" --seeds {summary['seeds']}" if summary["seeds"] else "",
+        f" --seeds {seeds}" if (seeds := summary.get("seeds_given")) else "",
         " --data digits" if summary["data"] == "digits" else "",
     ]
     return f"trainwell reproduce {name}{''.join(options)}"
@@ -86,7 +86,7 @@ def _effort(summary: dict[str, Any]) -> str:
     seconds = summary["seconds"]
     time = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
     spread = any(row["deviation"] is not None for row in summary["rows"])
-    given = "Ours are means ± standard deviations over the seeds. " if spread else ""
+    given = "Deviations are standard deviations over the seeds. " if spread else ""
     made = ", ".join(summary[key] for key in ("date", "machine", "versions"))
     return f"{given}The run took {time}; {made}."
 

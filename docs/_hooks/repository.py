@@ -20,6 +20,7 @@ PAGES = {
     "benchmarks": "measured.md",
     "benchmarks/README.md": "measured.md",
     "CHANGELOG.md": "changelog.md",
+    "docs/gallery": "gallery.md",
 }
 COPIED = {"measured.md": "benchmarks/README.md", "changelog.md": "CHANGELOG.md"}
 

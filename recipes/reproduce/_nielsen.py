@@ -7,17 +7,17 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from ..datasets import load
 from ..initializers import NielsenNormal
 from ..mlp import mlp
 from ..regularizers import nielsen_l2
+from ._data import CLASSES, is_mnist, usable
 from .outcome import Setting
 
 Floats = npt.NDArray[np.float32]
 
 BATCH, RATE, LAMBDA, EPOCHS = 10, 0.1, 5.0, 30
-TRAINING = 50_000
-_QUICK = 5_000
+TRAINING, _HELD = 50_000, 10_000
+_QUICK, _QUICK_HELD = 5_000, 2_000
 
 
 class Images(NamedTuple):
@@ -29,19 +29,28 @@ class Images(NamedTuple):
     y_validation: Floats
     name: str
 
+    @property
+    def of_the_text(self) -> bool:
+        """Whether these are the texts' own data, beside which their numbers belong."""
+        return is_mnist(self.name)
+
 
 def images(setting: Setting) -> Images:
-    """MNIST, 50,000 to train and 10,000 to validate (5,000 and 2,000 if quick); else digits."""
-    dataset = load(setting.data)
+    """MNIST, 50,000 to train and 10,000 to validate (5,000 and 2,000 if quick).
+
+    Of data with less than 60,000 examples to train the first fifth validates.
+    """
+    dataset = usable(setting.data)
     x = dataset.x_train.reshape(len(dataset.x_train), -1).astype("float32")
     x /= max(1.0, float(x.max()))
-    y = keras.utils.to_categorical(dataset.y_train, 10).astype("float32")
-    if len(x) < TRAINING:
-        held = len(x) // 5
-        return Images(x[held:], y[held:], x[:held], y[:held], dataset.name)
-    count, held = (_QUICK, 2_000) if setting.quick else (TRAINING, 10_000)
-    parts = x[:count], y[:count], x[TRAINING : TRAINING + held], y[TRAINING : TRAINING + held]
-    return Images(*parts, dataset.name)
+    y = keras.utils.to_categorical(dataset.y_train, CLASSES).astype("float32")
+    count, held = (_QUICK, _QUICK_HELD) if setting.quick else (TRAINING, _HELD)
+    if len(x) < TRAINING + _HELD:
+        fifth = len(x) // 5
+        train, validation = slice(fifth, fifth + count), slice(min(fifth, held))
+    else:
+        train, validation = slice(count), slice(TRAINING, TRAINING + held)
+    return Images(x[train], y[train], x[validation], y[validation], dataset.name)
 
 
 def network(

@@ -1,7 +1,7 @@
 """`batch-norm`: before the activation, after it, or first; and the collapse that it prevents.
 
 Full size: six networks of 300 and 100 units from five seeds on all images, ten epochs, and two
-sigmoid networks of four hidden layers watched while they train: about 15 minutes on two cores.
+sigmoid networks of four hidden layers watched while they train.
 """
 
 from typing import Any, NamedTuple

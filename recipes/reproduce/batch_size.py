@@ -1,6 +1,6 @@
 """`batch-size`: what a batch costs, and how soon each size gets to an accuracy.
 
-Full size: 10,000 images of MNIST, 20 epochs, three seeds; some five minutes on two cores.
+Full size: 10,000 images of MNIST, 20 epochs, three seeds.
 """
 
 import time
@@ -167,7 +167,8 @@ def _told(
     fastest, largest = min(means, key=lambda size: means[size]), max(best)
     same = next(c for c in curves if c.size == largest and np.isclose(c.rate, RATE))
     return (
-        f"A hundred batches of one take as long as one of a hundred {slower}: that batches pay "
+        f"A hundred batches of one take {slower} as long as one of a hundred, medians of repeated "
+        "timings: that batches pay "
         f"{verdict} here. To {goal:.0f}% on {len(data.x):,} images of {data.name}, each size at "
         f"the best of its rates: {times}; {fastest} is the fastest. At Nielsen's rate of {RATE:g} "
         f"batches of {largest} end at {same.end:.1f}%, at {best[largest].rate:g} at "

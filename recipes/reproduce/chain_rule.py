@@ -1,7 +1,7 @@
 """`chain-rule`: gradients as the product of slopes and weights that the chain rule makes of them.
 
 The formula of a network with one neuron a layer beside what Keras computes; the case that explodes;
-and for wide layers the products of Jacobians. The full run takes about a minute on two cores.
+and for wide layers the products of Jacobians.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from ..mlp import mlp
 from ._chain import SLOPES, Doubles, forward, products, widest_range
 from ._nielsen import Images, images
 from ._one_neuron import CASES, LAYERS, Neurons, decades, geometric, neurons
-from .outcome import Outcome, Row, Setting
+from .outcome import Outcome, Row, Setting, counted
 
 _DEPTH, _UNITS, _SAMPLES = 20, 100, 20
 _WIRED = {
@@ -158,11 +158,11 @@ def _told(chains: dict[str, Neurons], wide: dict[str, list[Wide]], data: Images)
     )
     return (
         f"The product formula {'holds' if off < 1e-3 else 'does not hold here'}: Keras' gradients "
-        f"of {len(usual.factors)} networks with one neuron a layer differ from it by {off:.1g} of "
-        f"their size at most. With weights N(0, 1) {below:.0%} of the factors lie below 1/4, and "
-        f"over four layers the first bias has {10**median:.1g} times the gradient of the last "
-        f"(median; smaller in {vanish:.0%}). Weights of 100 multiply it by {jump:.3g} a layer "
-        f"where each z is 0; with biases N(0, 1) it grows in {explode:.0%} of the networks"
+        f"of {counted(len(usual.factors), 'network')} with one neuron a layer differ from it by "
+        f"{off:.1g} of their size at most. With weights N(0, 1) {below:.0%} of the factors lie "
+        f"below 1/4, and over four layers the first bias has {10**median:.1g} times the gradient "
+        f"of the last (median; smaller in {vanish:.0%}). Weights of 100 multiply it by {jump:.3g} "
+        f"a layer where each z is 0; with biases N(0, 1) it grows in {explode:.0%} of the networks"
         f"{', since large weights also saturate' if explode < 0.5 else ''}. "
         f"In {_DEPTH} layers of {_UNITS} on {data.name} the products of Jacobians "
         f"{'predict' if worst < 1e-2 else 'do not predict'} Keras' gradients (within {worst:.1g}); "

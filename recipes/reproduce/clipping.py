@@ -1,7 +1,6 @@
 """`clipping`: the cliff of a recurrent network's loss, and what clipped gradients do there.
 
-Full size: 200 descents of one unit, and 36 trainings of a recurrent network on 2,000 images; some
-eight minutes on two cores.
+Full size: 200 descents of one unit, and 36 trainings of a recurrent network on 2,000 images.
 """
 
 from collections.abc import Mapping
@@ -11,19 +10,22 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from matplotlib.colors import LogNorm
 
 from ...callbacks._figures import new_figure, style
-from ...callbacks._palette import ALERT, INK, PAGE, RUN_COLOURS
+from ...callbacks._palette import RUN_COLOURS
 from ...callbacks.gradient_norms import GradientNorms
 from ..recurrent import recurrent
+from ._cliff import SOLVED, THROWN, cliff_figure, solved, surface, thrown
+from ._data import square_side
 from ._nielsen import Images, images
-from ._recurrent_unit import TARGET, Descent, descent, unit
+from ._noise import noise
+from ._recurrent_unit import Descent, descent
 from .outcome import Outcome, Row, Setting
 
 Doubles = npt.NDArray[np.float64]
 
-_RATE, _CLIPNORM, _SOLVED = 0.1, 1.0, 0.01
+_RATE, _CLIPNORM = 0.1, 1.0
+_SMALL, _BLOCK = 8, 4  # sides: of images that are read as they are; of squares of pixels averaged
 _WEIGHTS, _BIASES = (5.0, 7.0), (-3.5, -2.0)
 _WAYS: Mapping[str, Mapping[str, float]] = {
     "no clipping": {},
@@ -47,6 +49,8 @@ class Training(NamedTuple):
 
 def run(setting: Setting) -> Outcome:
     """Descends from many starts beside the cliff; trains a network that reads pixels in turn."""
+    whole, seeds = images(setting), setting.seeds_or(3, quick=1)
+    data = pixels(whole, 400 if setting.quick else 2_000)
     starts, steps = (60, 300) if setting.quick else (200, 500)
     rng = np.random.default_rng(0)
     at = rng.uniform(*_WEIGHTS, starts), rng.uniform(*_BIASES, starts)
@@ -54,10 +58,9 @@ def run(setting: Setting) -> Outcome:
         "no clipping": descent(*at, _RATE, steps),
         "global_clipnorm 1": descent(*at, _RATE, steps, _CLIPNORM),
     }
-    surface = _surface()
-    steep = [float(surface[-1].max() / np.median(surface[-1]))]
+    ground = surface()
+    steep = [float(ground[-1].max() / np.median(ground[-1]))]
 
-    data, seeds = pixels(images(setting), 400 if setting.quick else 2_000), setting.seeds_or(3, 1)
     rates, epochs = ((0.01,), 6) if setting.quick else ((0.003, 0.01, 0.03), 20)
     ways = [way for way in _WAYS if not setting.quick or way != "clipnorm 1"]
     runs = {
@@ -67,35 +70,21 @@ def run(setting: Setting) -> Outcome:
     }
     spikes = {key: [spike(one.norms) for one in found] for key, found in runs.items()}
     return Outcome(
-        rows=[
-            Row(what="one unit: gradient on the cliff over its median", ours=steep),
-            *(Row(what=f"one unit, {way}: longest step of a descent, median of the starts",
-                  ours=[float(np.median(one.lengths.max(axis=0)))])
-              for way, one in descents.items()),
-            *(Row(what=f"one unit, {way}: starts that end at a loss under {_SOLVED:g}",
-                  ours=[solved(one)], unit="%") for way, one in descents.items()),
-            *(Row(what=f"digits by pixel, rate {rate:g}, {way}: validation accuracy",
-                  ours=[one.accuracy for one in found], unit="%")
-              for (way, rate), found in runs.items()),
-        ],
+        rows=_rows(steep, descents, runs, data),
         told=_told(descents, runs, spikes, data),
         summary={
-            "data": data.name,
+            "data": whole.name,
+            "read_as": data.name,
             "time_steps": data.x.shape[1],
             "epochs": epochs,
             "starts": starts,
             "largest_over_median_gradient": {f"{w}, {r:g}": s for (w, r), s in spikes.items()},
         },
         figures={
-            "cliff": _cliff_figure(surface, descents),
+            "cliff": cliff_figure(ground, descents),
             "norms": _norms_figure({way: runs[way, rates[-1]][0] for way in ways}, rates[-1]),
         },
-    )  # fmt: skip
-
-
-def solved(found: Descent) -> float:
-    """Percent of the starts that end near the target."""
-    return float(100 * (found.loss < _SOLVED).mean())
+    )
 
 
 def spike(norms: Doubles) -> float:
@@ -104,23 +93,22 @@ def spike(norms: Doubles) -> float:
 
 
 def pixels(data: Images, count: int) -> Images:
-    """Images as sequences of single pixels, those of MNIST as means of 4 x 4 pixels."""
+    """Images as sequences of single pixels, those of MNIST as means of 4 x 4 pixels.
+
+    The name says how they are read.
+    """
+    side = square_side(data.x.shape[1], data.name)
+    averaged = side > _SMALL and side % _BLOCK == 0
+    steps = side // _BLOCK if averaged else side
 
     def sequences(x: Any) -> Any:
-        side = round(x.shape[1] ** 0.5)
-        if side > 8 and side % 4 == 0:
-            x = x.reshape(-1, side // 4, 4, side // 4, 4).mean(axis=(2, 4))
+        if averaged:
+            x = x.reshape(-1, steps, _BLOCK, steps, _BLOCK).mean(axis=(2, 4))
         return x.reshape(len(x), -1, 1)
 
     x, held = sequences(data.x[:count]), sequences(data.x_validation[:2_000])
-    return Images(x, data.y[:count], held, data.y_validation[:2_000], data.name)
-
-
-def _surface() -> tuple[Doubles, Doubles, Doubles, Doubles]:
-    """Weights, biases, loss and norm of the gradient on a grid."""
-    weights, biases = np.meshgrid(np.linspace(4, 7.2, 241), np.linspace(-4, -1.5, 241))
-    found = unit(weights, biases)
-    return weights, biases, found.loss, found.norm
+    name = f"{data.name} {'averaged to' if averaged else 'in'} {steps} x {steps} pixels"
+    return Images(x, data.y[:count], held, data.y_validation[:2_000], name)
 
 
 def _trained(data: Images, way: str, rate: float, seed: int, epochs: int) -> Training:
@@ -146,6 +134,30 @@ def _trained(data: Images, way: str, rate: float, seed: int, epochs: int) -> Tra
     return Training(norms, 100 * model.evaluate(*held, batch_size=500, verbose=0)[1])
 
 
+def _rows(
+    steep: list[float],
+    descents: Mapping[str, Descent],
+    runs: Mapping[tuple[str, float], list[Training]],
+    data: Images,
+) -> list[Row]:
+    starts = len(next(iter(descents.values())).loss)
+    rows = [Row(what="one unit: largest gradient of the surface over its median", ours=steep)]
+    for way, one in descents.items():
+        who = f"one unit, {way}, {starts} starts"
+        rows += [
+            Row(what=f"{who}: median of the longest steps",
+                ours=[float(np.median(one.lengths.max(axis=0)))]),
+            Row(what=f"{who}: thrown more than {THROWN:g} away in one step",
+                ours=[thrown(one)], unit="%"),
+            Row(what=f"{who}: end at a loss under {SOLVED:g}", ours=[solved(one)], unit="%"),
+        ]  # fmt: skip
+    return rows + [
+        Row(what=f"{data.name}, rate {rate:g}, {way}: validation accuracy",
+            ours=[one.accuracy for one in found], unit="%")
+        for (way, rate), found in runs.items()
+    ]  # fmt: skip
+
+
 def _told(
     descents: Mapping[str, Descent],
     runs: Mapping[tuple[str, float], list[Training]],
@@ -153,65 +165,45 @@ def _told(
     data: Images,
 ) -> str:
     free, clipped = descents["no clipping"], descents["global_clipnorm 1"]
-    helps = solved(clipped) > solved(free)
-    thrown = 100 * float((free.lengths.max(axis=0) > 1).mean())
+    starts, gain = len(free.loss), solved(clipped) - solved(free)
+    helps = gain > noise([solved(clipped)], [solved(free)], starts)
     ways = list(dict.fromkeys(way for way, _ in runs))
-    means = {
-        way: np.mean([one.accuracy for (w, _), found in runs.items() if w == way for one in found])
-        for way in ways
-    }
-    best = max(means, key=lambda way: means[way])
     worst = np.median([one for (way, _), found in spikes.items() if way == ways[0]
                        for one in found])  # fmt: skip
     course = (
-        f"the largest gradient is {worst:.0f} times the median one"
+        f"the largest gradient is {worst:.0f} times the median one (median of the runs)"
         if np.isfinite(worst)
         else "its gradients grow beyond all numbers"
     )
-    told = ", ".join(f"{mean:.0f}% ({way})" for way, mean in means.items())
     return (
-        f"Beside the cliff of one recurrent unit, {thrown:.0f}% of the descents are thrown more "
-        f"than 1 away in one step; {solved(free):.0f}% end near the target, clipped "
-        f"{solved(clipped):.0f}%: that clipping keeps explosions from throwing a network off "
-        f"{'holds' if helps else 'does not hold'} there. A network that reads {data.name} in "
-        f"{data.x.shape[1]} steps, without clipping: {course}. Mean accuracy over rates and seeds: "
-        f"{told}. " + ("Clipping helps it." if best != ways[0] else "Clipping does not help it.")
+        f"Beside the cliff of one recurrent unit, {thrown(free):.0f}% of {starts} descents are "
+        f"thrown more than {THROWN:g} away in one step, clipped {thrown(clipped):.0f}%; "
+        f"{solved(free):.0f}% end near the target, clipped {solved(clipped):.0f}%: that clipping "
+        f"keeps explosions from throwing a network off {'holds' if helps else 'does not hold'} "
+        f"there. A network that reads {data.name} in {data.x.shape[1]} steps, without clipping: "
+        f"{course}. {_compared(runs, ways, len(data.x_validation))}"
     )
 
 
-def _cliff_figure(surface: tuple[Doubles, ...], descents: Mapping[str, Descent]) -> Any:
-    weights, biases, loss, _ = surface
-    figure = new_figure(3.9)
-    both = figure.subplots(1, 2, sharex=True, sharey=True)
-    start = _telling(descents["no clipping"], descents["global_clipnorm 1"])
-    for axes, (way, found) in zip(both, descents.items(), strict=True):
-        style(axes, f"{way}: loss {found.loss[start]:.1g}", "bias" if axes is both[0] else "")
-        axes.grid(visible=False)
-        levels = np.geomspace(1e-4, 0.6, 24)
-        drawn = axes.contourf(
-            weights, biases, np.maximum(loss, 1e-4), levels, cmap="cividis", norm=LogNorm()
-        )
-        way_taken = found.weight[:, start], found.bias[:, start]
-        axes.plot(*way_taken, color=INK, lw=2.6)
-        axes.plot(*way_taken, color=PAGE, lw=1.0)
-        thrown = np.flatnonzero(found.lengths[:, start] > 1)
-        axes.plot(
-            found.weight[thrown, start], found.bias[thrown, start], "X", color=ALERT, ms=11,
-            mec=PAGE, zorder=5,
-        )  # fmt: skip
-        axes.plot(*(one[0] for one in way_taken), "o", color=RUN_COLOURS[1], ms=8, mec=PAGE)
-        axes.set(xlim=(4, 7.2), ylim=(-4, -1.5), xlabel="weight")
-    bar = figure.colorbar(drawn, ax=list(both), aspect=30, pad=0.01)
-    bar.set_ticks([1e-4, 1e-3, 1e-2, 1e-1], labels=["≤0.0001", "0.001", "0.01", "0.1"])
-    bar.set_label(f"loss, target {TARGET:g}; X: thrown more than 1 away", fontsize=9)
-    bar.outline.set_visible(False)
-    return figure
-
-
-def _telling(free: Descent, clipped: Descent) -> int:
-    """Of the starts that are thrown away, the one that clipped comes nearest to the target."""
-    thrown = free.lengths.max(axis=0) > 1
-    return int(np.argmin(clipped.loss - thrown))
+def _compared(
+    runs: Mapping[tuple[str, float], list[Training]], ways: list[str], judged: int
+) -> str:
+    """The accuracies of all ways, and whether the best clipped one is ahead by more than noise."""
+    ends = {
+        way: [one.accuracy for (w, _), found in runs.items() if w == way for one in found]
+        for way in ways
+    }
+    free, *clipped = ways
+    best = max(clipped, key=lambda way: np.mean(ends[way]))
+    ahead = float(np.mean(ends[best]) - np.mean(ends[free]))
+    within = noise(ends[best], ends[free], judged)
+    told = ", ".join(f"{np.mean(one):.0f}% ({way})" for way, one in ends.items())
+    verdict = "Clipping helps it" if ahead > within else "Clipping does not clearly help it"
+    return (
+        f"Mean accuracy over rates and seeds: {told}. {verdict}: {best} is {ahead:+.0f} points "
+        f"from no clipping, {'more' if ahead > within else 'no more'} than the {within:.0f} of "
+        "noise (two standard errors over these runs)."
+    )
 
 
 def _norms_figure(runs: Mapping[str, Training], rate: float) -> Any:

@@ -4,7 +4,7 @@ A unit is dead where a ReLU's pre-activation is negative for every training exam
 and no gradient reaches its weights. Units of the other activations that are negative everywhere are
 asleep: a slope is left to wake them. To see who wakes, half of the first layer is put to sleep,
 just below 0, and trained: its inputs are the images themselves, so that nothing else could wake it.
-Full size: 10,000 images, ten seeds, about 5 minutes on two cores.
+Full size: 10,000 images, ten seeds.
 """
 
 from typing import Any
@@ -17,9 +17,10 @@ from ...callbacks._figures import new_figure, style
 from ...callbacks._palette import RUN_COLOURS
 from ..mlp import mlp
 from ..replicate import replicate
+from ._dying_relu_words import deadliest, known, rows, told
 from ._examples import Examples, examples
 from ._many_networks import Kind, ManyNetworks
-from .outcome import Outcome, Row, Setting
+from .outcome import Outcome, Setting
 
 Doubles = npt.NDArray[np.float64]
 
@@ -33,7 +34,6 @@ KINDS = (
 )
 _LAYERS, _UNITS = 5, 50
 _MARGIN, _WAKING_RATE = 0.1, 0.03
-_HALF = 50.0  # "half of the network's neurons", Géron
 
 
 def run(setting: Setting) -> Outcome:
@@ -47,15 +47,16 @@ def run(setting: Setting) -> Outcome:
     at_start = share(networks.negative_everywhere(data.x))
     networks.fit(data.x, data.y, epochs)
     finite, asleep = networks.finite(), networks.negative_everywhere(data.x)
-    accuracy = networks.accuracy(data.x_validation, data.y_validation)
-    # What has diverged has no units to count.
+    reached = networks.accuracy(data.x_validation, data.y_validation)
+    # What has diverged has no units to count, and no accuracy but that of guessing one class.
     dead = np.where(finite, share(asleep), np.nan)
+    accuracy = np.where(finite, reached.astype("float64"), np.nan)
     woken = _woken(data, seeds, widths, epochs)
     worst = deadliest(dead)
     normalized = _normalized(data, rates[worst], seeds, epochs)
     return Outcome(
-        rows=_rows(dead, woken, accuracy, rates, normalized),
-        told=_told(dead, woken, accuracy, rates, normalized),
+        rows=rows(KINDS, dead, woken, accuracy, rates, normalized),
+        told=told(KINDS, dead, woken, accuracy, rates, normalized, _WAKING_RATE),
         summary={
             "data": data.name,
             "rates": list(rates),
@@ -83,21 +84,7 @@ def share(asleep: Any) -> Doubles:
 def _by_layer(asleep: Any, finite: Any) -> list[list[float]]:
     """Percent asleep of each layer, by rate, of the networks that have not diverged."""
     shares = np.where(finite[..., None], 100 * asleep.mean(axis=-1), np.nan)
-    return [[float(np.mean(_known(one))) for one in rate.T] for rate in shares]
-
-
-def deadliest(dead: Doubles) -> int:
-    """The rate at which most ReLU units are dead, of `[kinds, rates, seeds]` with ReLU first."""
-    means = [np.mean(_known(one)) for one in dead[0]]
-    return int(np.nanargmax(means))
-
-
-def larger_kill(means: list[float], best: int) -> str:
-    """Whether more units are dead at the rates beyond `best` than up to it, NaN left out."""
-    beyond = [one for one in means[best + 1 :] if np.isfinite(one)]
-    if not beyond:
-        return "is undecided, as all of them diverged"
-    return "holds" if np.mean(beyond) > np.nanmean(means[: best + 1]) else "does not hold here"
+    return [[float(np.mean(known(one))) for one in rate.T] for rate in shares]
 
 
 def _woken(data: Examples, seeds: list[int], widths: list[int], epochs: int) -> Doubles:
@@ -134,95 +121,23 @@ def _normalized(
     return dead, [100 * float(one) for one in history["val_accuracy"][-1]]
 
 
-def _rows(
-    dead: Doubles, woken: Doubles, accuracy: Any, rates: Any, normalized: tuple[Any, Any]
-) -> list[Row]:
-    worst = deadliest(dead)
-    at = f"rate {rates[worst]:g}"
-    cured = "ReLU after batch normalization"
-    rows = [
-        Row(what=f"dead ReLU units at most, {at}", ours=_known(dead[0, worst]), text=_HALF,
-            unit="%"),
-        *(Row(what=f"dead ReLU units, rate {rate:g}", ours=_known(one), unit="%")
-          for rate, one in zip(rates, dead[0], strict=True) if np.isfinite(one).any()),
-        *(Row(what=f"negative everywhere, {at}, {kind.label}", ours=_known(one[worst]), unit="%")
-          for kind, one in zip(KINDS[1:], dead[1:], strict=True) if np.isfinite(one[worst]).any()),
-        Row(what=f"dead, {at}, {cured}", ours=normalized[0], unit="%"),
-    ]  # fmt: skip
-    rows += [
-        Row(what=f"woken of those put to sleep, {kind.label}", ours=one.tolist(),
-            text=0.0 if kind.activation == "relu" else None, unit="%")
-        for kind, one in zip(KINDS, woken, strict=True)
-    ]  # fmt: skip
-    rows += [
-        Row(what=f"accuracy, {at}, {kind.label}", ours=one[worst].tolist(), unit="%")
-        for kind, one in zip(KINDS, accuracy, strict=True)
-    ]
-    rows.append(Row(what=f"accuracy, {at}, {cured}", ours=normalized[1], unit="%"))
-    rows += [
-        Row(what=f"accuracy at its best rate, {kind.label}",
-            ours=one[one.mean(axis=1).argmax()].tolist(), unit="%")
-        for kind, one in zip(KINDS, accuracy, strict=True)
-    ]  # fmt: skip
-    return rows
-
-
-def _known(values: Any) -> list[float]:
-    """Without those that diverged; NaN where all have."""
-    return [float(one) for one in values if np.isfinite(one)] or [float("nan")]
-
-
-def _told(
-    dead: Doubles, woken: Doubles, accuracy: Any, rates: Any, normalized: tuple[Any, Any]
-) -> str:
-    worst = deadliest(dead)
-    means = [float(np.mean(_known(one))) for one in dead[0]]
-    most, best = means[worst], int(accuracy[0].mean(axis=1).argmax())
-    left = accuracy[0, worst].mean()
-    better = [
-        kind.label
-        for kind, one in zip(KINDS[1:], accuracy[1:], strict=True)
-        if one[worst].mean() > left
-    ]
-    if np.mean(normalized[1]) > left:
-        better.append("batch normalization")
-    lost = [kind.label for kind, one in zip(KINDS, dead, strict=True) if np.isnan(one[worst]).all()]
-    wakes = woken[1:].mean(axis=1).min() > woken[0].mean()
-    shares = ", ".join(
-        f"{one:.0f}% at {rate:g}" if np.isfinite(one) else f"diverged at {rate:g}"
-        for one, rate in zip(means, rates, strict=True)
-    )
-    by_kind = ", ".join(
-        f"{kind.label} {one.mean():.0f}%" for kind, one in zip(KINDS, woken, strict=True)
-    )
-    return (
-        f"Dead ReLU units by learning rate: {shares}; that rates above the best, {rates[best]:g}, "
-        f"kill more than those up to it {larger_kill(means, best)}, and half of the units "
-        f"{'are reached' if most >= _HALF else f'are not reached, {most:.0f}% at most'}. At rate "
-        f"{rates[worst]:g}, where ReLU reaches {left:.1f}%, more is reached with "
-        f"{', '.join(better) or 'none of the others'}; diverged: {', '.join(lost) or 'none'}. Of "
-        f"units put to sleep in the first layer wake at rate {_WAKING_RATE:g}: {by_kind}; that all "
-        f"with a slope wake sooner than ReLU's {'holds' if wakes else 'does not hold here'}."
-    )
-
-
 def _rates_figure(dead: Doubles, accuracy: Any, rates: Any) -> Any:
     figure = new_figure(3.8)
     for axes, title, values in zip(
         figure.subplots(1, 2),
-        ("Units negative for all examples", "Validation accuracy (diverged: 0)"),
+        ("Units negative for all examples", "Validation accuracy"),
         (dead, accuracy),
         strict=True,
     ):
         style(axes, title, "%")
         for at, (kind, one) in enumerate(zip(KINDS, values, strict=True)):
-            mean = [float(np.mean(_known(row))) for row in one]
+            mean = [float(np.mean(known(row))) for row in one]
             axes.plot(rates, mean, label=kind.label, color=RUN_COLOURS[at], lw=1.6,
                       marker="os^Dvx"[at], ms=5, ls="-" if at == 0 else "--")  # fmt: skip
         axes.set_xscale("log")
         axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
         axes.minorticks_off()
-        axes.set_xlabel("learning rate")
+        axes.set_xlabel("learning rate; what diverged is left out")
         axes.set_ylim(-3, 103)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3,
                   frameon=False, fontsize=8.5)  # fmt: skip

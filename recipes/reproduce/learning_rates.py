@@ -1,7 +1,7 @@
 """`learning-rates`: 0.025, 0.25 and 2.5 on one network (Nielsen, chapter 3).
 
-Training cost, with its penalty, at the end of each epoch of 784-30-10. The full run, three seeds at
-once for 30 epochs, takes about 7 minutes on two cores.
+Training cost, with its penalty, at the end of each epoch of 784-30-10. The full run has
+three seeds at once for 30 epochs.
 """
 
 from typing import Any
@@ -23,13 +23,13 @@ _UNITS, _QUICK_IMAGES, _QUICK_EPOCHS = 30, 2_000, 10
 
 
 def run(setting: Setting) -> Outcome:
-    """The cost at each rate, and how much of its way it goes up."""
+    """The cost at each rate, and how much of its changes are rises."""
     data, seeds = images(setting), setting.seeds_or(3, quick=2)
     epochs = _QUICK_EPOCHS if setting.quick else EPOCHS
     if setting.quick:
         data = data._replace(x=data.x[:_QUICK_IMAGES], y=data.y[:_QUICK_IMAGES])
     costs = {rate: _costs(rate, seeds, data, epochs) for rate in _TEXT}
-    published = not setting.quick and data.name != "digits"
+    published = data.of_the_text and not setting.quick
     rows = [
         Row(what=f"rate {rate}: cost after epoch {epoch}", ours=cost[epoch - 1].tolist(),
             text=_TEXT[rate][epoch > 1] if published else None)
@@ -37,7 +37,8 @@ def run(setting: Setting) -> Outcome:
         for epoch in (1, epochs)
     ]  # fmt: skip
     rows += [
-        Row(what=f"rate {rate}: of its way upwards", ours=upwards(cost).tolist(), unit="%")
+        Row(what=f"rate {rate}: rises, of all changes from epoch to epoch by size",
+            ours=upwards(cost).tolist(), unit="%")
         for rate, cost in costs.items()
     ]  # fmt: skip
     return Outcome(
@@ -74,7 +75,7 @@ def cost_of(replicas: Replicas, x: Any, y: Any) -> Doubles:
 
 
 def upwards(costs: Doubles) -> Doubles:
-    """Percent of all the way that each seed's cost goes, epoch by epoch, that it goes up.
+    """Percent of all changes of the cost from epoch to epoch, by size, that are rises; by seed.
 
     0 where it only falls, 50 where it swings without getting anywhere.
     """
@@ -88,8 +89,8 @@ def _told(costs: dict[float, Doubles], data: Images) -> str:
     up = {rate: upwards(cost) for rate, cost in costs.items()}
     ways = ", ".join(f"{one.mean():.2g}% (rate {rate})" for rate, one in up.items())
     told = [
-        f"On {data.name}, {len(data.x):,} images: of the way that the cost goes in {len(middle)} "
-        f"epochs {ways} are upwards.",
+        f"On {data.name}, {len(data.x):,} images, {len(middle)} epochs: of all changes of the cost "
+        f"from one epoch to the next, added up by their size, rises make up {ways}.",
         f"That 2.5 oscillates more than 0.25 {_verdict(bool((up[2.5] > up[0.25]).all()))}; that "
         "it ends above "
         + _verdict(bool((large[-1] > middle[-1]).all()))

@@ -1,6 +1,5 @@
 """`learning-speed`: the first layers of a sigmoid network learn slowest (Nielsen, chapter 5)."""
 
-import itertools
 from typing import Any
 
 import keras
@@ -12,7 +11,7 @@ from ...callbacks._figures import new_figure, style
 from ...callbacks._palette import RUN_COLOURS
 from ...callbacks.gradient_norms import GradientNorms
 from ._nielsen import Images, compiled, images, network
-from .outcome import Outcome, Row, Setting
+from .outcome import Outcome, Row, Setting, counted
 
 Doubles = npt.NDArray[np.float64]
 
@@ -28,22 +27,24 @@ def run(setting: Setting) -> Outcome:
     epochs = 40 if setting.quick else 500
     rows: list[Row] = []
     ratios: dict[str, Doubles] = {}
+    steps: dict[str, list[float]] = {}
     courses: dict[int, Doubles] = {}
     bars: dict[int, list[Any]] = {}
     for layers, published in _TEXT.items():
         gradients = _at_the_start(layers, seeds, data)
         norms = np.stack([np.linalg.norm(one, axis=-1) for one in gradients], axis=-1)
         ratios[str(layers)] = norms[:, -1] / norms[:, 0]
+        steps[str(layers)] = faster(norms)
         bars[layers] = [one[0] for one in gradients]
         courses[layers] = _over_epochs(layers, data, epochs)
-        text = None if data.name == "digits" else published[-1] / published[0]
+        text = published[-1] / published[0] if data.of_the_text else None
         rows.append(
             Row(what=f"last over first of {layers}, start", ours=ratios[str(layers)].tolist(),
                 text=text)
         )  # fmt: skip
     return Outcome(
         rows=rows,
-        told=_told(ratios, data),
+        told=_told(ratios, steps, data),
         summary={
             "data": data.name,
             "epochs": epochs,
@@ -51,6 +52,7 @@ def run(setting: Setting) -> Outcome:
             "last_over_first_10_90": {
                 name: np.quantile(one, [0.1, 0.9]).tolist() for name, one in ratios.items()
             },
+            "layer_over_the_one_before": steps,
             "norms_over_epochs": {layers: one.tolist() for layers, one in courses.items()},
         },
         figures={
@@ -58,6 +60,15 @@ def run(setting: Setting) -> Outcome:
             "neurons": _neurons_figure(bars[2]),
         },
     )
+
+
+def faster(norms: Doubles) -> list[float]:
+    """How many times as fast as the layer before it each learns: medians over the seeds.
+
+    Args:
+        norms: `[seeds, layers]`, of one network's layers.
+    """
+    return [float(one) for one in np.median(norms[:, 1:] / norms[:, :-1], axis=0)]
 
 
 def _at_the_start(layers: int, seeds: list[int], data: Images) -> list[Doubles]:
@@ -90,21 +101,28 @@ def _over_epochs(layers: int, data: Images, epochs: int) -> Doubles:
     return norms[:, :layers]
 
 
-def _told(ratios: dict[str, Doubles], data: Images) -> str:
-    told = ", ".join(
-        f"{np.median(one):.3g} times [{np.quantile(one, 0.1):.2g} to {np.quantile(one, 0.9):.2g}] "
-        f"with {name}"
-        for name, one in ratios.items()
+def _told(ratios: dict[str, Doubles], steps: dict[str, list[float]], data: Images) -> str:
+    seeds = len(next(iter(ratios.values())))
+    told = ", ".join(f"{_times(one)} with {name}" for name, one in ratios.items())
+    measure = "median [10 to 90%] of" if seeds > 1 else "of"
+    holds = "holds" if min(min(one) for one in steps.values()) > 1 else "does not hold here"
+    each = ", ".join(
+        f"with {name} hidden layers {', '.join(f'{one:.2g}' for one in found)} times"
+        for name, found in steps.items()
     )
-    medians = [1.0, *(float(np.median(one)) for one in ratios.values())]
-    grow = [later / before for before, later in itertools.pairwise(medians)]
-    holds = "holds" if min(grow) > 1 else "does not hold here"
     return (
         f"At the start the last hidden layer learns {told} hidden layers as fast as the first: "
-        f"median [10 to 90%] of {len(next(iter(ratios.values())))} seeds on {data.name}. "
-        f"That each layer further from the output learns more slowly {holds}: "
-        f"{', '.join(f'{one:.2g}' for one in grow)} times a layer."
+        f"{measure} {counted(seeds, 'seed')} on {data.name}. That within one network each layer "
+        f"further from the output learns more slowly {holds}: from the second on, each learns "
+        f"{each} as fast as the one before it{' (medians)' if seeds > 1 else ''}."
     )
+
+
+def _times(ratios: Doubles) -> str:
+    """The median, and between what 80% of the seeds lie where there are several."""
+    low, high = np.quantile(ratios, [0.1, 0.9])
+    spread = f" [{low:.2g} to {high:.2g}]" if len(ratios) > 1 else ""
+    return f"{np.median(ratios):.3g} times{spread}"
 
 
 def _speed_figure(courses: dict[int, Doubles]) -> Any:

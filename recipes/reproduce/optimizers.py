@@ -1,7 +1,6 @@
 """`optimizers`: momentum, Nesterov, the Hessian technique, first weights, start points.
 
-Full size: 1,000 images of MNIST, 500 gradients a method, three seeds; some four minutes on two
-cores.
+Full size: 1,000 images of MNIST, 500 gradients a method, three seeds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -182,14 +181,16 @@ def _told(
     faster = "holds" if after[_HESSIAN] == min(after.values()) else "does not hold"
     best = min(paid, key=lambda name: paid[name])
     falls = ", ".join(f"{name} {value:.2g}" for name, value in paid.items())
-    with_momentum = min(paid["momentum 0.9"], paid["Nesterov 0.9"])
-    gain = "helps" if with_momentum < paid["gradient descent"] else "does not help"
+    ahead = [name for name in ("momentum 0.9", "Nesterov 0.9")
+             if paid[name] < paid["gradient descent"]]  # fmt: skip
     return (
         f"Steps through the ravine: {steps}. On {len(data.x):,} images of {data.name} the Hessian "
         f"technique is at a loss of {after[_HESSIAN]:.2g} after {_FEW} steps, gradient descent at "
         f"{after['gradient descent']:.2g}: that it takes fewer steps {faster}. For the price of "
-        f"{budget} gradients: {falls}. {best} comes furthest; momentum {gain} by then. The Hessian "
-        f"itself would have {_weights(data) ** 2 / 1e6:,.0f} million entries, and is never formed."
+        f"{budget} gradients: {falls}. {best} comes furthest; of both kinds of momentum "
+        f"{' and '.join(ahead) or 'none'} beat{'s' * (len(ahead) < 2)} gradient descent. The "
+        f"Hessian itself would have {_weights(data) ** 2 / 1e6:,.0f} million entries, and is never "
+        "formed."
     )
 
 

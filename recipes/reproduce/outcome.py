@@ -18,7 +18,7 @@ from rich.table import Table
 
 from .catalog import Experiment
 
-_COLUMNS = ("", "ours", "seeds", "the text's, or its formula's")
+_COLUMNS = ("", "ours, mean ± deviation", "seeds", "the text's, or its formula's")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +34,18 @@ class Setting:
     quick: bool = False
     seeds: int | None = None
     data: str = "mnist"
+    _counts: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def seeds_or(self, full: int, quick: int) -> list[int]:
         """The seeds to run."""
-        return list(range(self.seeds or (quick if self.quick else full)))
+        count = self.seeds or (quick if self.quick else full)
+        self._counts.append(count)
+        return list(range(count))
+
+    @property
+    def seeds_run(self) -> int | None:
+        """How many were asked for with `seeds_or`, by the part with the most; None: by none."""
+        return max(self._counts, default=self.seeds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +99,10 @@ def write(
     summary = {
         "experiment": experiment.name,
         "source": experiment.source,
-        **asdict(setting),
+        "quick": setting.quick,
+        "seeds": setting.seeds_run,
+        "seeds_given": setting.seeds,
+        "data": setting.data,
         "seconds": round(seconds, 1),
         **_made(),
         "told": outcome.told,
@@ -143,6 +154,11 @@ def _number(value: float | None, unit: str = "") -> str:
     if value is None:
         return ""
     return f"{value:.4g}{unit and ' ' + unit}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _plain(value: Any) -> Any:

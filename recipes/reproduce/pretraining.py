@@ -1,7 +1,6 @@
 """`pretraining`: a deep sigmoid network with few labels, pretrained layer by layer or not.
 
-Full size: 5,000 images of MNIST without labels, of them 50 to 1,000 with, four ways, three seeds;
-some five minutes on two cores.
+Full size: 5,000 images of MNIST without labels, of them 50 to 1,000 with, four ways, three seeds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +13,10 @@ import tensorflow as tf
 
 from ...callbacks._figures import new_figure, style
 from ...callbacks._palette import INK, RUN_COLOURS
-from ..datasets import Dataset, load
+from ..datasets import Dataset
 from ..mlp import mlp
 from ..pretraining import greedy_pretrain
+from ._data import square_side, usable
 from ._noise import noise
 from .outcome import Outcome, Row, Setting
 
@@ -48,7 +48,8 @@ _FULL, _QUICK = Size(5_000, (50, 200, 1_000), 5, 600), Size(400, (100,), 4, 120)
 def run(setting: Setting) -> Outcome:
     """Fine-tunes on a few labels: from scratch, after autoencoders, after RBMs; and ReLU."""
     size, seeds = _QUICK if setting.quick else _FULL, setting.seeds_or(3, quick=1)
-    data = _flat(load(setting.data))
+    data = _flat(usable(setting.data))
+    square_side(data.x_train.shape[1], data.name)  # each first weight is drawn as an image
     ways = [way for way in _WAYS if not setting.quick or way != "sigmoid, autoencoders"]
     accuracy: dict[str, Doubles] = {}
     filters: dict[str, Any] = {}
@@ -78,9 +79,10 @@ def run(setting: Setting) -> Outcome:
 
 
 def _flat(data: Dataset) -> Dataset:
+    scale = max(1.0, float(data.x_train.max()))  # RBMs take inputs for probabilities
     return data._replace(
-        x_train=data.x_train.reshape(len(data.x_train), -1),
-        x_test=data.x_test.reshape(len(data.x_test), -1)[:5_000],
+        x_train=data.x_train.reshape(len(data.x_train), -1) / scale,
+        x_test=data.x_test.reshape(len(data.x_test), -1)[:5_000] / scale,
         y_test=data.y_test[:5_000],
     )
 

@@ -1,7 +1,7 @@
 """`schedules`: power, exponential, piecewise, plateau and 1cycle against a constant rate.
 
-Full size: 10,000 images of MNIST, 25 epochs, six schedules at three rates, three seeds; some eight
-minutes on two cores. With `--data fashion_mnist` Géron's numbers stand beside ours.
+Full size: 10,000 images of MNIST, 25 epochs, six schedules at three rates, three seeds. With
+`--data fashion_mnist` Géron's numbers stand beside ours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ from ...callbacks._figures import new_figure, style
 from ...callbacks._palette import INK, RUN_COLOURS
 from ...callbacks.halve_on_plateau import HalveOnPlateau
 from ...callbacks.one_cycle import OneCycle
-from ..datasets import load
 from ..mlp import mlp
 from ..schedules import PowerDecay
+from ._data import usable
 from ._noise import noise
 from .outcome import Outcome, Row, Setting
 
@@ -128,7 +128,7 @@ def first_epoch(found: Sequence[Training], goal: float) -> list[float]:
 
 
 def _data(name: str, count: int, judged: int) -> Data:
-    dataset = load(name)
+    dataset = usable(name)
     x, x_test = (one.reshape(len(one), -1) for one in (dataset.x_train, dataset.x_test[:judged]))
     held = min(judged // 2, len(x) // 5)
     x_held, y_held = x[-held:], dataset.y_train[-held:]

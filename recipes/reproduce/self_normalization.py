@@ -1,7 +1,7 @@
 """`self-normalization`: do deep SELU networks keep mean 0 and deviation 1, and their gradients?
 
 Full size: 100 and 1,000 layers from ten seeds, each condition broken in turn, and Géron's network
-of 100 layers trained with SELU and with ReLU: about 12 minutes on two cores.
+of 100 layers trained with SELU and with ReLU.
 """
 
 import math
@@ -189,7 +189,7 @@ def _told(deep: dict[int, list[Flow]], broken: dict[str, list[Flow]]) -> str:
     return (
         f"At depth {_DEEPEST:,}, {100 * share:.0f}% of the layers keep their mean within 0.1 of "
         f"0 and their variance within 0.8 to 1.5; the gradients {gradients}: the first layer's is "
-        f"{ratio:.1e} times the last's, since a SELU multiplies their variance by "
+        f"{ratio:.1e} times the last's in the median, since a SELU multiplies their variance by "
         f"{growth_formula():.4f}. Of the later half of {DEPTH} layers most are "
         f"outside of these bounds with {', '.join(out) or 'none'}; inside all the same "
         f"with {', '.join(inside) or 'none'}."

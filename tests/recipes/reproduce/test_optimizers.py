@@ -82,7 +82,7 @@ def test_the_numbers_decide_what_is_told_of_newton(newton, said):
         Images(x, x, x, x, "drawn"),
     )  # fmt: skip
     assert said in told
-    assert "momentum helps by then" in told
+    assert "momentum 0.9 and Nesterov 0.9 beat gradient descent" in told
     # 65 x 30 + 31 x 10 weights
     assert f"{2260**2 / 1e6:.0f} million" in told
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from trainwell.recipes.reproduce.residual import (
     NETWORKS,
+    _told,
     along_last,
     first_over_last,
     kernel_norms,
@@ -58,6 +59,16 @@ def test_what_the_branches_add_is_measured():
 
 def test_first_over_last_is_by_seed():
     assert first_over_last(np.array([[6.0, 1.0, 2.0], [1.0, 1.0, 4.0]])).tolist() == [3.0, 0.25]
+
+
+@pytest.mark.parametrize(("lowest", "holds"), [(0.6, True), (0.4, False)])
+def test_the_most_even_network_is_named_whether_convenient_or_not(lowest, holds):
+    ends = dict(zip(NETWORKS, (1e-30, 0.6, 2.0, 3e4, 40.0, 0.04), strict=True))
+    norms = {name: np.array([[one, 1.0]]) for name, one in ends.items()}
+    trained = {name: np.array([[50.0]]) for name in NETWORKS}
+    told = _told(norms, np.array([[lowest, 1.0]]), trained)
+    assert "Of the ReLU networks ReLU, plain has the most even profile: 2; not 3e+04 (" in told
+    assert f"half of what the shortcut brings, or more, {'holds' if holds else 'does not'}" in told
 
 
 def test_shortcuts_bring_a_sigmoid_networks_gradient_back():

@@ -147,8 +147,7 @@ class Replicas:
         """The outputs of all of them, `[seeds, n, ...]`."""
         x = tf.convert_to_tensor(x)
         parts = [
-            self._outputs(x[start : start + _HELD_OUT])
-            for start in range(0, len(x), _HELD_OUT)
+            self._outputs(x[start : start + _HELD_OUT]) for start in range(0, len(x), _HELD_OUT)
         ]
         return np.concatenate(parts, axis=1)
 

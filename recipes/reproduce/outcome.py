@@ -138,11 +138,16 @@ def show(outcome: Outcome, experiment: Experiment, console: Console) -> None:
 
 def _markdown(outcome: Outcome, experiment: Experiment) -> str:
     rows = [
-        f"| {row.what} | {_ours(row)} | {len(row.ours)} | {_number(row.text, row.unit)} |"
+        f"| {_in_cell(row.what)} | {_ours(row)} | {len(row.ours)} | {_number(row.text, row.unit)} |"
         for row in outcome.rows
     ]
     head = [f"# {experiment.title}", "", f"{experiment.source}. {outcome.told}", ""]
     return "\n".join([*head, f"| {' | '.join(_COLUMNS)} |", "| --- | --- | --- | --- |", *rows, ""])
+
+
+def _in_cell(text: str) -> str:
+    """A bar would end the cell."""
+    return text.replace("|", "\\|")
 
 
 def _ours(row: Row) -> str:

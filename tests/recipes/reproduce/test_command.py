@@ -116,7 +116,7 @@ def test_one_seed_is_one_seed():
 
 
 def test_rows_tell_mean_and_deviation(tmp_path):
-    rows = [Row(what="one", ours=[1.0, 3.0], text=2.5, unit="%"), Row(what="two", ours=[7.0])]
+    rows = [Row(what="one", ours=[1.0, 3.0], text=2.5, unit="%"), Row(what="|w|", ours=[7.0])]
     outcome = Outcome(rows=rows, told="So it is.", summary={"nothing": float("nan")})
     setting = Setting(quick=True)
     assert [setting.seeds_or(5, quick=2), setting.seeds_or(3, quick=1)] == [[0, 1], [0]]
@@ -127,6 +127,7 @@ def test_rows_tell_mean_and_deviation(tmp_path):
     assert summary["rows"][1]["deviation"] is None and summary["nothing"] is None
     assert summary["seeds"] == 2 and summary["seeds_given"] is None
     assert "| one | 2 ± 1.414 % | 2 | 2.5 % |" in (tmp_path / "table.md").read_text()
+    assert "| \\|w\\| | 7 | 1 |  |" in (tmp_path / "table.md").read_text()
 
 
 def test_layers_are_compared_within_one_network():

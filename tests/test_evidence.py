@@ -13,14 +13,15 @@ FOLDER = Path(__file__).parents[1] / "benchmarks" / "evidence"
 
 @pytest.fixture(scope="module")
 def evidence():
-    """Imports modules of the benchmark, which are none of a package."""
-    before = set(sys.modules)
+    """Imports modules of the benchmark, which are none of a package, whatever has their names."""
+    names = {file.stem for file in FOLDER.glob("*.py")}
+    others = {name: sys.modules.pop(name) for name in names & set(sys.modules)}
     sys.path.insert(0, str(FOLDER))
     yield importlib.import_module
     sys.path.remove(str(FOLDER))
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(FOLDER)):
-            del sys.modules[name]
+    for name in names:
+        sys.modules.pop(name, None)
+    sys.modules.update(others)
 
 
 def test_the_interval_of_four_differences(evidence):

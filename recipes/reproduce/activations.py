@@ -47,8 +47,8 @@ def run(setting: Setting) -> Outcome:
     quick = setting.quick
     data = examples(setting, most=1_000 if quick else 10_000)
     seeds = setting.seeds_or(5, quick=2)
-    rates = (0.01, 0.03, 0.1) if quick else (0.01, 0.03, 0.1, 0.3)
-    layers, units, epochs = (6, 50, 8) if quick else (10, 100, 10)
+    rates = (0.03, 0.1) if quick else (0.01, 0.03, 0.1, 0.3)
+    layers, units, epochs = (6, 50, 6) if quick else (10, 100, 10)
     shown, found = gallery(), SignsAndSaturation(data, seeds)
     networks = ManyNetworks(KINDS, rates, seeds, [data.x.shape[1], *[units] * layers, 10])
     networks.fit(data.x, data.y, epochs)

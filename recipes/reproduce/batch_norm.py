@@ -52,9 +52,9 @@ _QUICK_PLACES = 4
 
 def run(setting: Setting) -> Outcome:
     """Six places, on pixels in 0 to 1; then the last hidden layer of a deep sigmoid network."""
-    data = examples(setting, most=1_500 if setting.quick else None, standardize=False)
+    data = examples(setting, most=1_000 if setting.quick else None, standardize=False)
     seeds = setting.seeds_or(5, quick=2)
-    epochs = 5 if setting.quick else 10
+    epochs = 4 if setting.quick else 10
     places = PLACES[:_QUICK_PLACES] if setting.quick else PLACES
     curves = {one.label: _trained(one, data, seeds, epochs, setting.quick) for one in places}
     collapse = Collapse(examples(setting, most=1_000 if setting.quick else 10_000), setting)

@@ -23,8 +23,8 @@ def run(setting: Setting) -> Outcome:
     """Bias gradients of each hidden layer: at the start over many seeds, and over 500 epochs."""
     data = images(setting)
     data = data._replace(x=data.x[:_IMAGES], y=data.y[:_IMAGES])
-    seeds = setting.seeds_or(200, quick=20)
-    epochs = 40 if setting.quick else 500
+    seeds = setting.seeds_or(200, quick=10)
+    epochs = 20 if setting.quick else 500
     rows: list[Row] = []
     ratios: dict[str, Doubles] = {}
     steps: dict[str, list[float]] = {}

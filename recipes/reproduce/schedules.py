@@ -58,9 +58,9 @@ class Training(NamedTuple):
 def run(setting: Setting) -> Outcome:
     """Trains with each schedule; each at the one of its rates that does best on validation."""
     quick = setting.quick
-    sizes = (640, 1_000) if quick else (10_000, 10_000)
+    sizes = (480, 1_000) if quick else (10_000, 10_000)
     data, seeds = _data(setting.data, *sizes), setting.seeds_or(3, quick=1)
-    epochs, rates = (10, (0.02,)) if quick else (25, (0.005, 0.02, 0.05))
+    epochs, rates = (8, (0.02,)) if quick else (25, (0.005, 0.02, 0.05))
     runs = {
         (name, rate): [_trained(name, rate, seed, data, epochs) for seed in seeds]
         for name in _NAMES

@@ -30,7 +30,7 @@ _TEXT = {"selu": 82.2, "relu": 73.8}  # Géron, on Fashion-MNIST
 def run(setting: Setting) -> Outcome:
     """Signal and gradient at depth 100 and 1,000, then each condition broken, then training."""
     data = examples(setting)
-    seeds, samples = setting.seeds_or(10, quick=2), 100 if setting.quick else 200
+    seeds, samples = setting.seeds_or(10, quick=2), 80 if setting.quick else 200
     broken = {name: [one(seed) for seed in seeds] for name, one in ways(data, samples).items()}
     few = seeds[:1] if setting.quick else seeds
     deep = {DEPTH: broken[KEPT], _DEEPEST: [_deep(data, seed, samples) for seed in few]}
@@ -106,13 +106,13 @@ def _deep(data: Examples, seed: int, samples: int) -> Flow:
 
 def _trained(activation: str, data: Examples, setting: Setting, seed: int) -> dict[str, Any]:
     """Géron's deep network, smaller if quick: accuracy, and the layers' signal before and after."""
-    units = [_UNITS] * 16 if setting.quick else [300, *[_UNITS] * 99]
+    units = [_UNITS] * 12 if setting.quick else [300, *[_UNITS] * 99]
     model: Any = mlp((data.x.shape[1],), units, 10, activation=activation, seed=seed)
     optimizer = keras.optimizers.SGD(0.01 if setting.quick else 0.001)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
-    few = 1_000 if setting.quick else len(data.x)
+    few = 800 if setting.quick else len(data.x)
     before = signal_per_layer(model, data.x[:500])
-    epochs = 3 if setting.quick else 5
+    epochs = 2 if setting.quick else 5
     batches = tf.data.Dataset.from_tensor_slices((data.x[:few], data.y[:few]))
     model.fit(batches.shuffle(few, seed).batch(32), epochs=epochs, verbose=0)
     _, accuracy = model.evaluate(data.x_validation, data.y_validation, verbose=0)

@@ -91,14 +91,12 @@ def _check_kind(model: Any) -> None:
 
 def _facts(model: Any) -> dict[str, Any]:
     """What has to be equal, first weights and names apart."""
-    optimizer = model.optimizer.get_config()
     facts = {
         f"layer {at} ({type(layer).__name__})": _plain(layer.get_config())
         for at, layer in enumerate(model.layers)
     }
-    loss = model.loss if isinstance(model.loss, str) else keras.losses.serialize(model.loss)
-    facts |= {"the optimizer": (type(model.optimizer).__name__, _plain(optimizer))}
-    facts |= {"the loss": _plain(loss)}
+    compiled_with = model.get_compile_config()
+    facts |= {f"the {name}": _plain(one) for name, one in compiled_with.items()}
     return facts | {"their variables": [tuple(one.shape) for one in model.variables]}
 
 

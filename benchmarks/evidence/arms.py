@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from data_sets import PLANS
 
@@ -97,26 +98,19 @@ class Arm:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _deep(**options: object) -> Arm:
-    whole = {"layers": 20, "units": 50, "rates": DEEP_GRID, **options}
-    return Arm(**whole)  # type: ignore[arg-type]
-
-
-def _sigmoid(**options: object) -> Arm:
-    """One hidden layer of 100 sigmoid units, Nielsen's weights."""
-    whole = {
-        "layers": 1, "activation": "sigmoid", "initializer": "nielsen", "naive_biases": True,
-        "rates": SIGMOID_GRID, **options,
-    }  # fmt: skip
-    return Arm(**whole)  # type: ignore[arg-type]
-
+# 20 layers of 50 units; one hidden layer of 100 sigmoid units with Nielsen's weights.
+_deep = partial(replace, Arm(layers=20, units=50, rates=DEEP_GRID))
+_sigmoid = partial(
+    replace,
+    Arm(layers=1, activation="sigmoid", initializer="nielsen", naive_biases=True,
+        rates=SIGMOID_GRID),
+)  # fmt: skip
 
 _XU = (1 / 8 + 1 / 3) / 2  # the mean slope of RReLU
-_RESIDUAL = {"layers": 50, "units": 32, "normalization": "batch", "length": 0.5,
-             "rates": (0.01, 0.03, 0.1)}  # fmt: skip
-_FEW = {"layers": 4, "activation": "sigmoid", "labels": 5, "batch": 10, "rates": SIGMOID_GRID}
-_DROPPED = {"layers": 8, "activation": "selu", "dropout": 0.1, "rates": (0.01, 0.03, 0.1)}
-_RECURRENT = {"network": "recurrent", "layers": 1, "units": 50, "activation": "tanh"}
+_PLAIN_50 = Arm(layers=50, units=32, normalization="batch", length=0.5, rates=(0.01, 0.03, 0.1))
+_FEW = Arm(layers=4, activation="sigmoid", labels=5, batch=10, rates=SIGMOID_GRID)
+_DROPPED = _deep(layers=8, activation="selu", dropout=0.1, rates=(0.01, 0.03, 0.1))
+_RECURRENT = Arm(network="recurrent", layers=1, units=50, activation="tanh")
 
 ARMS: dict[str, Arm] = {
     # 20 layers of 50 units
@@ -134,8 +128,8 @@ ARMS: dict[str, Arm] = {
     "deep SELU, Glorot": _deep(activation="selu", initializer="glorot_normal"),
     "deep SELU, He": _deep(activation="selu", initializer="he_normal"),
     "deep SELU, inputs 0 to 1": _deep(activation="selu", inputs="unit"),
-    "SELU, alpha dropout": _deep(**_DROPPED),
-    "SELU, dropout": _deep(**_DROPPED, ordinary_dropout=True),
+    "SELU, alpha dropout": _DROPPED,
+    "SELU, dropout": replace(_DROPPED, ordinary_dropout=True),
     "deep tanh, Glorot": _deep(activation="tanh"),
     "deep tanh, N(0, 1)": _deep(activation="tanh", initializer="naive"),
     "deep sigmoid, Glorot": _deep(activation="sigmoid"),
@@ -175,11 +169,11 @@ ARMS: dict[str, Arm] = {
     "sigmoid outputs, cross-entropy": _sigmoid(outputs="sigmoid", rates=COST_GRID),
     "sigmoid outputs, quadratic": _sigmoid(outputs="sigmoid", cost="quadratic", rates=COST_GRID),
     "rates in doubles": _sigmoid(rates=LADDER),
-    "pretrained": Arm(pretrained=True, **_FEW),  # type: ignore[arg-type]
-    "not pretrained": Arm(**_FEW),  # type: ignore[arg-type]
+    "pretrained": replace(_FEW, pretrained=True),
+    "not pretrained": _FEW,
     # others
-    "50 layers, shortcuts": Arm(network="residual", **_RESIDUAL),  # type: ignore[arg-type]
-    "50 layers, no shortcuts": Arm(**_RESIDUAL),  # type: ignore[arg-type]
-    "recurrent, clipped": Arm(clip=1.0, **_RECURRENT),  # type: ignore[arg-type]
-    "recurrent": Arm(**_RECURRENT),  # type: ignore[arg-type]
+    "50 layers, shortcuts": replace(_PLAIN_50, network="residual"),
+    "50 layers, no shortcuts": _PLAIN_50,
+    "recurrent, clipped": replace(_RECURRENT, clip=1.0),
+    "recurrent": _RECURRENT,
 }

@@ -257,6 +257,8 @@ def test_training_ends_where_it_is_told_to():
         (lambda seed: build(seed, extra=lambda: keras.layers.Dense(3 + seed)), "same network"),
         (lambda seed: build(seed, lambda: keras.optimizers.SGD([0.1, 1.0][seed])), "the optimizer"),
         (lambda seed: build(seed, loss=["mse", "mae"][seed]), "the loss"),
+        (lambda seed: build(seed, metrics=[["mae"], ["mse"]][seed]), "the metrics"),
+        (lambda seed: build(seed, loss_weights=[1.0 + seed]), "the loss_weights"),
         (lambda seed: build(seed, extra=lambda: keras.layers.ELU(1.0 + seed)), "layer 1"),
         (lambda seed: ONE, "a new model"),
         (lambda seed: build(seed, lambda: OwnSGD(0.1)), "OwnSGD"),

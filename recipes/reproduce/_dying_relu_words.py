@@ -1,7 +1,7 @@
 """`dying-relu`: its table and what it says, with what has diverged left out and counted."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,26 @@ Doubles = npt.NDArray[np.float64]
 
 _HALF = 50.0  # "half of the network's neurons", Géron
 _CURED = "ReLU after batch normalization"
+
+
+class Deaths(NamedTuple):
+    """What was found; NaN where a run diverged.
+
+    Attributes:
+        kinds: The activations, ReLU first.
+        dead: Percent of the units, `[kinds, rates, seeds]`.
+        woken: Percent of the units put to sleep, `[kinds, seeds]`.
+        accuracy: Percent, `[kinds, rates, seeds]`.
+        rates: Learning rates.
+        normalized: Dead units and accuracy with batch normalization, a number a seed.
+    """
+
+    kinds: Sequence[Kind]
+    dead: Doubles
+    woken: Doubles
+    accuracy: Doubles
+    rates: Sequence[float]
+    normalized: tuple[list[float], list[float]]
 
 
 def known(values: Any) -> list[float]:
@@ -45,18 +65,12 @@ def lost(values: Any) -> str:
     return f"{diverged} of {len(values)} diverged" if diverged else ""
 
 
-def rows(
-    kinds: Sequence[Kind],
-    dead: Doubles,
-    woken: Doubles,
-    accuracy: Doubles,
-    rates: Sequence[float],
-    normalized: tuple[list[float], list[float]],
-) -> list[Row]:
+def rows(found: Deaths) -> list[Row]:
     """The table: of each kind and rate the runs that did not diverge, with how many did."""
+    kinds, dead, woken, accuracy, rates, normalized = found
     worst = deadliest(dead)
     at = f"rate {rates[worst]:g}"
-    found = [
+    table = [
         _row(f"dead ReLU units at most, {at}", dead[0, worst], text=_HALF),
         *(_row(f"dead ReLU units, rate {rate:g}", one)
           for rate, one in zip(rates, dead[0], strict=True)),
@@ -72,29 +86,21 @@ def rows(
         *(_row(f"accuracy at its best rate, {kind.label}", one[best_rate(one)])
           for kind, one in zip(kinds, accuracy, strict=True)),
     ]  # fmt: skip
-    return [row for row in found if np.isfinite(row.ours).all()]
+    return [row for row in table if np.isfinite(row.ours).all()]
 
 
 def _row(what: str, values: Any, text: float | None = None) -> Row:
-    diverged = lost(np.asarray(values))
     return Row(
-        what=f"{what} ({diverged})" if diverged else what,
+        what=what + _in_brackets(np.asarray(values)),
         ours=known(values),
         text=text,
         unit="%",
     )
 
 
-def told(
-    kinds: Sequence[Kind],
-    dead: Doubles,
-    woken: Doubles,
-    accuracy: Doubles,
-    rates: Sequence[float],
-    normalized: tuple[list[float], list[float]],
-    waking_rate: float,
-) -> str:
+def told(found: Deaths, waking_rate: float) -> str:
     """What it shows."""
+    kinds, dead, woken, accuracy, rates, normalized = found
     worst, best = deadliest(dead), best_rate(accuracy[0])
     means = [float(np.mean(known(one))) for one in dead[0]]
     most, wakes = means[worst], woken[1:].mean(axis=1).min() > woken[0].mean()
@@ -118,8 +124,7 @@ def told(
 def _share(mean: float, rate: float, values: Any) -> str:
     if not np.isfinite(mean):
         return f"all {len(values)} diverged at {rate:g}"
-    diverged = lost(values)
-    return f"{mean:.0f}% at {rate:g}" + (f" ({diverged})" if diverged else "")
+    return f"{mean:.0f}% at {rate:g}{_in_brackets(values)}"
 
 
 def _cures(

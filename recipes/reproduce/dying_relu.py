@@ -17,7 +17,7 @@ from ...callbacks._figures import new_figure, style
 from ...callbacks._palette import RUN_COLOURS
 from ..mlp import mlp
 from ..replicate import replicate
-from ._dying_relu_words import deadliest, known, rows, told
+from ._dying_relu_words import Deaths, deadliest, known, rows, told
 from ._examples import Examples, examples
 from ._many_networks import Kind, ManyNetworks
 from .outcome import Outcome, Setting
@@ -54,9 +54,10 @@ def run(setting: Setting) -> Outcome:
     woken = _woken(data, seeds, widths, epochs)
     worst = deadliest(dead)
     normalized = _normalized(data, rates[worst], seeds, epochs)
+    found = Deaths(KINDS, dead, woken, accuracy, rates, normalized)
     return Outcome(
-        rows=rows(KINDS, dead, woken, accuracy, rates, normalized),
-        told=told(KINDS, dead, woken, accuracy, rates, normalized, _WAKING_RATE),
+        rows=rows(found),
+        told=told(found, _WAKING_RATE),
         summary={
             "data": data.name,
             "rates": list(rates),

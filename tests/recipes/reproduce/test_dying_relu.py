@@ -3,6 +3,7 @@
 import numpy as np
 
 from trainwell.recipes.reproduce._dying_relu_words import (
+    Deaths,
     best_rate,
     deadliest,
     larger_kill,
@@ -38,7 +39,7 @@ def test_what_diverged_is_left_out_and_counted():
     accuracy = np.array([[[90.0, 92.0], [20.0, nan]], [[91.0, 93.0], [nan, nan]]])
     woken = np.array([[0.0, 0.0], [50.0, 70.0]])
     given = kinds, dead, woken, accuracy, (0.1, 0.7), ([0.0, 0.0], [94.0, 96.0])
-    said = told(*given, 0.03)
+    said = told(Deaths(*given), 0.03)
     for part in (
         "of the runs that did not diverge: 3% at 0.1, 30% at 0.7 (1 of 2 diverged)",
         "half of the units are not reached, 30% at most; a run that diverges has none to count",
@@ -46,7 +47,7 @@ def test_what_diverged_is_left_out_and_counted():
         "all runs diverged: leaky ReLU 0.01.",
     ):
         assert part in said
-    found = {row.what: row.ours for row in rows(*given)}
+    found = {row.what: row.ours for row in rows(Deaths(*given))}
     assert found["accuracy, rate 0.7, ReLU (1 of 2 diverged)"] == [20.0]
     assert found["accuracy at its best rate, leaky ReLU 0.01"] == [91.0, 93.0]
     assert not any("accuracy, rate 0.7, leaky" in what for what in found)
